@@ -1,0 +1,1 @@
+"""Runs, breaks and judges the labs of the kit."""

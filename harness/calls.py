@@ -1,0 +1,123 @@
+"""Lab 1 on a Cluster: servers with counting handlers, clients that call them, and what became of the calls.
+
+    calls = Calls(cluster)                             # starts the nodes "server" and "client"
+    calls.value("add", {"key": "k"})                   # 1: the result of one call
+    calls.outcome("refuse")                            # {"error": "NoSuchFile", "definite": True, …}
+    pending = calls.begin("wait_at_gate", {"gate": "g", "key": "k"})
+    calls.answer(pending)                              # waits for its outcome; nothing was lost
+    calls.finish(pending)                              # the same, after a fault: time jumps until it has retried
+
+Virtual time stands still except for those jumps, so that a slow machine makes nobody send anything twice. The handlers
+are in harness/drivers/rpc_node.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure
+from harness.network.frame import REQUEST, Frame
+from harness.processes.session import Pending
+
+STEP = 25.0  # virtual seconds of one jump
+QUIET = 0.05  # real seconds before the first; then twice as long each time, for a machine that is only slow
+LONGEST_QUIET = 1.0
+IMPATIENT = 5.0  # real seconds in which a node that answers at all has answered
+LONG_ENOUGH = 2.0  # real seconds after which a call that lost nothing must be waiting for time to pass
+
+
+class Calls:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        servers: tuple[str, ...] = ("server",),
+        clients: tuple[str, ...] = ("client",),
+    ) -> None:
+        """A name in both is a node that is both."""
+        self.cluster = cluster
+        for name in dict.fromkeys((*servers, *clients)):
+            cluster.add(name, "rpc", {"serve": name in servers})
+        cluster.start(*cluster.nodes)
+        cluster.set_rate(0)
+
+    def begin(
+        self,
+        method: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        client: str = "client",
+        server: str = "server",
+        **options: Any,
+    ) -> Pending:
+        """A call under way; `options` are payload, at_most_once, policy. Its result is an outcome."""
+        return self.cluster.begin(
+            client, "attempt", server=server, method=method, args=dict(args or {}), **options
+        )
+
+    def outcome(self, method: str, args: Mapping[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """{"value", "payload"} or {"error": class name, "code", "definite", "data", "message"}."""
+        return self.answer(self.begin(method, args, **options), options.get("client", "client"))
+
+    def value(self, method: str, args: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """The result of a call; LabFailure when it ended in an error."""
+        return value_of(method, self.outcome(method, args, **options))
+
+    def answer(self, pending: Pending, client: str = "client") -> dict[str, Any]:
+        """The outcome of a call that no fault has hit; wrong code that waits for time to pass gets it, later."""
+        pending.wait(LONG_ENOUGH)
+        return self.finish(pending, client)
+
+    def finish(self, pending: Pending, client: str = "client") -> dict[str, Any]:
+        """The outcome of a call that may have to retry first."""
+        self.pass_time(lambda: pending.done, f"the end of {pending.command} on {client}")
+        return self.cluster.result(client, pending)
+
+    def pass_time(self, until: Callable[[], bool], what: str, patience: float = 20.0) -> None:
+        """Jump forward, again and again, until something has happened."""
+        now = time.monotonic()
+        give_up, quiet = now + patience, QUIET
+        jump = now + quiet
+        while not until():
+            now = time.monotonic()
+            if now > give_up:
+                raise LabFailure(f"{what} did not come, however much virtual time passed")
+            if now > jump:
+                self.cluster.advance(STEP)
+                quiet = min(2 * quiet, LONGEST_QUIET)
+                jump = now + quiet
+            time.sleep(0.002)
+
+    def until_ran(self, key: str, times: int, *pending: Pending, server: str = "server") -> None:
+        """Wait until the handlers have run so often with this key, for these calls that are under way."""
+
+        def ready() -> bool:
+            return self.ran(key, server) >= times or any(one.done for one in pending)
+
+        what = "the start of the handler" if times == 1 else f"the start of {times} handlers at the same time"
+        what += f" on {server}"
+        self.cluster.until(ready, what, IMPATIENT)
+        for one in pending:
+            if one.done:
+                raise LabFailure("a call ended before its handler was allowed to", seen=self.answer(one))
+
+    def ran(self, key: str, server: str = "server") -> int:
+        """How often the handlers ran with this key."""
+        return int(self.cluster.call(server, "ran").get(key, 0))
+
+    def requests(self, method: str, client: str = "client", server: str = "server") -> list[Frame]:
+        """All transmissions of requests for `method`, lost ones included."""
+        return self.cluster.network.frames(method, REQUEST, client, server)
+
+
+def value_of(method: str, outcome: Mapping[str, Any]) -> Any:
+    if "error" in outcome:
+        raise LabFailure(
+            f"the call of {method} ended in an error",
+            expected="an answer",
+            seen=f"{outcome['error']}: {outcome['message']}",
+        )
+    return outcome["value"]

@@ -1,0 +1,55 @@
+"""Partial record (legal in GFS): an append reached some current replicas only, or only in part.
+
+A failed attempt leaves what it had done; nobody cleans up. The stricter model asks that every record stands
+on all current replicas at the same offset, or on none. Source: GFS §2.7.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.checker.anomaly import Finding, Guarantee, Name, Table, Witness
+from harness.checker.evidence import ChunkView, Evidence
+from harness.checker.regions import Region, State
+from harness.history import Kind, RecordId
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    for view in evidence.views:
+        for region in view.regions():
+            record = _incomplete(region)
+            if record is not None:
+                yield _partial(evidence, view, region, record)
+
+
+def _incomplete(region: Region) -> str | None:
+    for held in region.columns:
+        if held is not None and (
+            held.kind is Kind.FRAGMENT or (held.kind is Kind.RECORD and region.state is State.INCONSISTENT)
+        ):
+            return held.content
+    return None
+
+
+def _partial(evidence: Evidence, view: ChunkView, region: Region, record: str) -> Finding:
+    append = evidence.appends.get(RecordId(record))
+    start, end = view.base + region.start, view.base + region.end
+    return Finding(
+        f"{record} stands at {start} on some current replicas only, or only in part.",
+        f"{record} whole on all of {', '.join(view.servers)}, or on none",
+        f"replicas that differ, or hold a part of it, at {start} to {end}",
+        Witness(
+            () if append is None else (append,),
+            view.servers,
+            ((start, end),),
+            Table(view.chunk.path, view.chunk.index, view.base, view.servers, (region,)),
+        ),
+    )
+
+
+GUARANTEE = Guarantee(
+    Name.PARTIAL_RECORD,
+    "Each record stands whole on all current replicas, or on none.",
+    "GFS §2.7.1",
+    find,
+)

@@ -1,0 +1,76 @@
+"""Phantom record: whatever is read or stored was appended to that file by somebody, before it was seen.
+
+A record that nobody invoked for the file is made up, or strayed in from another file or run. A scan cannot
+return a record whose append was invoked only after the scan had completed. Source: GFS §2.7.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.checker.anomaly import Finding, Guarantee, Name, Witness
+from harness.checker.evidence import Evidence
+from harness.checker.witnesses import table_between
+from harness.history import Kind, RecordId
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    yield from _read(evidence)
+    yield from _stored(evidence)
+
+
+def _read(evidence: Evidence) -> Iterator[Finding]:
+    for scan in evidence.scans:
+        for record, offset in scan.records:
+            append = evidence.appends.get(record)
+            if append is None or append.path != scan.path:
+                origin = _origin(evidence, record)
+                yield Finding(
+                    f"Scan {scan.op} of {scan.path} returned {record}, which nobody appended to that file.",
+                    f"every record in {scan.path} was appended to it",
+                    f"{record} at offset {offset}, {origin}",
+                    Witness((scan,), (), ((offset, offset),)),
+                )
+            elif append.invoked > scan.answered_at:
+                yield Finding(
+                    f"Scan {scan.op} of {scan.path} returned {record} before its append {append.op} began.",
+                    f"{record} is seen after {append.invoked:.3f}, when it was first sent",
+                    f"the scan that returned it was over at {scan.answered_at:.3f}",
+                    Witness((scan, append), (), ((offset, offset),)),
+                )
+
+
+def _stored(evidence: Evidence) -> Iterator[Finding]:
+    named = (Kind.RECORD, Kind.FRAGMENT)
+    for view in evidence.views:
+        path = view.chunk.path
+        for replica in view.current:
+            for segment in replica.segments:
+                append = evidence.appends.get(RecordId(segment.content)) if segment.kind in named else None
+                if segment.kind not in named or (append is not None and append.path == path):
+                    continue
+                start, end = view.base + segment.start, view.base + segment.end
+                yield Finding(
+                    f"{replica.server} holds {segment.content} in {path}, which nobody appended to that file.",
+                    f"every record in {path} was appended to it",
+                    f"{segment.content} at offset {start}, {_origin(evidence, segment.content)}",
+                    Witness(
+                        (),
+                        (replica.server,),
+                        ((start, end),),
+                        table_between(view, segment.start, segment.end),
+                    ),
+                )
+
+
+def _origin(evidence: Evidence, record: str) -> str:
+    append = evidence.appends.get(RecordId(record))
+    return "unknown to every client" if append is None else f"appended to {append.path}"
+
+
+GUARANTEE = Guarantee(
+    Name.PHANTOM_RECORD,
+    "A record that is read or stored was appended to that file, and not later than it was seen.",
+    "GFS §2.7.1",
+    find,
+)

@@ -1,0 +1,89 @@
+"""The regions of one chunk: where its replicas agree, and on what.
+
+A region is a stretch of the chunk over which no replica changes what it holds. Reading all replicas side by
+side, it is in one of three states: *inconsistent* when two of them show different bytes, *consistent* when
+all show the same, and *defined* when moreover these bytes are one record, whole.
+
+Invariant: regions tile the chunk from 0 to the end of its longest replica, in order; a replica that has
+already ended shows nothing, which differs from every byte. Source: GFS §2.7.1 and its table of states.
+
+Cost: O(n R log R) for R replicas of n segments.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+from operator import itemgetter
+
+from harness.history import Kind, Segment
+
+
+class State(str, Enum):
+    DEFINED = "defined"
+    CONSISTENT = "consistent"
+    INCONSISTENT = "inconsistent"
+
+
+Columns = tuple[Segment | None, ...]
+"""What each replica holds, in the order given to `merge`; None where it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Chunk offsets `start` to `end`, exclusive, and the segment that each replica holds there."""
+
+    start: int
+    end: int
+    state: State
+    columns: Columns
+
+
+def merge(replicas: Sequence[Sequence[Segment]]) -> Iterator[Region]:
+    """The regions of a chunk, given the segments of each replica in order of offset."""
+    pending: Region | None = None
+    for start, end, columns in _pieces(replicas):
+        if pending is not None and _shown(pending.columns) == _shown(columns):
+            pending = Region(pending.start, end, pending.state, pending.columns)
+            continue
+        if pending is not None:
+            yield pending
+        pending = Region(start, end, _state(columns), columns)
+    if pending is not None:
+        yield pending
+
+
+def _pieces(replicas: Sequence[Sequence[Segment]]) -> Iterator[tuple[int, int, Columns]]:
+    """Stretches between neighbouring segment ends of any replica, with what all of them hold there."""
+    unread = [iter(segments) for segments in replicas]
+    columns = [next(segments, None) for segments in unread]
+    ends = heapq.merge(*(_ends(number, segments) for number, segments in enumerate(replicas)))
+    start = 0
+    for end, ending in groupby(ends, key=itemgetter(0)):
+        yield start, end, tuple(columns)
+        for _, number in ending:
+            columns[number] = next(unread[number], None)
+        start = end
+
+
+def _ends(number: int, segments: Sequence[Segment]) -> Iterator[tuple[int, int]]:
+    return ((segment.end, number) for segment in segments)
+
+
+def _shown(columns: Columns) -> tuple[object, ...]:
+    """Equal for two pieces, or for two columns of one, exactly when they are known to show the same bytes.
+
+    Zeros are zeros wherever their segment begins. Anything else is the same only as the same segment: of
+    fragments we know whose they are and how long, not which part of the record they hold.
+    """
+    return tuple(Kind.PADDING if held is not None and held.kind is Kind.PADDING else held for held in columns)
+
+
+def _state(columns: Columns) -> State:
+    if len(set(_shown(columns))) > 1:
+        return State.INCONSISTENT
+    held = columns[0]
+    return State.DEFINED if held is not None and held.kind is Kind.RECORD else State.CONSISTENT

@@ -1,0 +1,435 @@
+"""The object a test holds: nodes, links, clock and disks, put together.
+
+    with Cluster(workspace, seed=7) as cluster:
+        cluster.add("cs1", "chunkserver", {"master": "master"})
+        cluster.start("cs1")
+        cluster.crash("cs1")            # SIGKILL; what was not synced is gone
+        cluster.restart("cs1")          # same disk
+        cluster.replace("cs1")          # same name, empty disk
+        cluster.network.partition(["cs1"], ["master"])
+        cluster.advance(60)             # a lease passes
+
+A node that ends, hangs or refuses through a fault of the code under test is a LabFailure that says so in a sentence.
+Waiting is bounded in real time (`patience`), so that an endless loop costs seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
+from harness.network.network import Network
+from harness.network.proxy import Proxy
+from harness.processes.control import as_map
+from harness.processes.node import NodeSpec
+from harness.processes.proxied_network import TOKEN_SIZE
+from harness.processes.session import NodeProcess, Pending, Session
+from harness.processes.virtual_time import SLOTS, TimePage
+from harness.workspace import Workspace
+
+RATE = 10.0  # virtual seconds per real second
+PATIENCE = 20.0  # real seconds anything may take
+SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
+DISK_CAPACITY = 1 << 30
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a node said about itself through `annotate`."""
+
+    time: float
+    node: str
+    what: str
+    facts: Mapping[str, Any]
+
+
+class CallRefused(LabFailure):
+    """A command's call into the code under test raised."""
+
+    def __init__(self, node: str, command: str, error: Mapping[str, Any]) -> None:
+        self.error = error
+        self.type = str(error.get("type"))
+        self.code = str(error.get("code"))
+        self.definite = bool(error.get("definite"))
+        self.documented = bool(error.get("documented"))  # one of labkit's error tree, not a bug
+        text = f"{command} on {node} raised {self.type}: {error.get('message')}"
+        place = error.get("place")
+        super().__init__(text + (f" ({place})" if place else ""), kind=_kind(self.type))
+
+
+def _kind(error_type: str) -> str:
+    return NOT_IMPLEMENTED if error_type == "NotImplementedError" else "wrong"
+
+
+@dataclass
+class Node:
+    """A node over its lives. `process` is the running one, or the last."""
+
+    name: str
+    program: str
+    config: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    slot: int
+    directory: Path
+    disks: int = 0
+    lives: int = 0
+    process: NodeProcess | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
+    failure: dict[str, Any] | None = None
+    ended_threads: list[dict[str, Any]] = field(
+        default_factory=list[dict[str, Any]]
+    )  # errors that ended a thread
+    expected_to_die: bool = False
+
+    @property
+    def disk(self) -> Path:
+        return self.directory / f"disk{self.disks}"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "output.txt"
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and not self.process.gone
+
+
+class Cluster:
+    def __init__(
+        self,
+        workspace: Workspace,
+        seed: int,
+        *,
+        session: Session | None = None,
+        rate: float = RATE,
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.rng = random.Random(seed)
+        self.limits = dict(limits or {})
+        self.nodes: dict[str, Node] = {}
+        self.notes: list[Note] = []
+        self._own_session = session is None
+        self._session = session or Session()
+        self._directory = self._session.directory / f"cluster-{os.urandom(4).hex()}"
+        self._directory.mkdir(parents=True)
+        self.time = TimePage(self._directory / "time", create=True)
+        self.time.set_rate(rate)
+        self._proxy = Proxy(self.time)
+        self.network = Network(self._proxy)
+        self.crashes = 0
+        self._closed = False
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- nodes
+
+    def add(
+        self,
+        name: str,
+        program: str,
+        config: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
+    ) -> Node:
+        """A node that is not started yet."""
+        if name in self.nodes or len(self.nodes) >= SLOTS:
+            raise HarnessFault(f"no room for a node {name!r}")
+        directory = self._directory / name
+        directory.mkdir()
+        node = Node(
+            name,
+            program,
+            dict(config or {}),
+            {**self.limits, **(limits or {})},
+            slot=len(self.nodes),
+            directory=directory,
+        )
+        node.disk.mkdir()
+        self.nodes[name] = node
+        return node
+
+    def start(self, *names: str, crash_at: tuple[int, str] | None = None) -> None:
+        """Start nodes side by side; returns when all are ready.
+
+        `crash_at=(n, when)`: the node is to die at its n-th disk operation, "before", "half" or "after"; then this
+        returns when it is ready or dead.
+        """
+        for name in names:
+            self._spawn(self.nodes[name], crash_at)
+        for name in names:
+            self._wait_ready(self.nodes[name])
+
+    def crash(self, name: str) -> None:
+        """SIGKILL; what was not synced is lost. Returns when the process is gone."""
+        node = self.nodes[name]
+        node.expected_to_die = True
+        self.crashes += 1
+        if node.process is not None:
+            node.process.kill()
+        self._proxy.set_port(name, None)
+
+    def restart(self, name: str) -> None:
+        """Crash if it runs, then start again with the same disk."""
+        if self.nodes[name].alive:
+            self.crash(name)
+        self.start(name)
+
+    def replace(self, name: str) -> None:
+        """Crash if it runs, then start under the same name with an empty disk."""
+        node = self.nodes[name]
+        if node.alive:
+            self.crash(name)
+        node.disks += 1
+        node.disk.mkdir()
+        self.start(name)
+
+    def pause(self, name: str) -> None:
+        self._running(name).signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        self._running(name).signal(signal.SIGCONT)
+
+    def wait_dead(self, name: str, patience: float = PATIENCE) -> None:
+        """Wait for a node that is to crash by itself (at a disk operation)."""
+        node = self.nodes[name]
+        if node.process is None or not node.process.exited.wait(patience):
+            raise LabFailure(f"{name} was to crash but did not within {patience:g} s of real time")
+        self.crashes += 1
+        self._proxy.set_port(name, None)
+
+    # ---- commands
+
+    def begin(self, name: str, command: str, /, **args: Any) -> Pending:
+        """Give a command without waiting for its answer."""
+        return self._running(name).send(command, args)
+
+    def result(self, name: str, pending: Pending, patience: float = PATIENCE) -> Any:
+        """The value a command returned; LabFailure when the code under test raised, hung or died."""
+        if not pending.wait(patience):
+            raise LabFailure(
+                f"{pending.command} on {name} gave no answer within {patience:g} s of real time",
+                why="an endless loop, a deadlock, or retries without an end",
+            )
+        message = pending.message
+        if message is None:
+            raise self._death(self.nodes[name], f"while it was doing {pending.command}")
+        if "error" in message:
+            raise CallRefused(name, pending.command, as_map(message["error"]))
+        return message.get("value")
+
+    def call(self, name: str, command: str, /, *, patience: float = PATIENCE, **args: Any) -> Any:
+        return self.result(name, self.begin(name, command, **args), patience)
+
+    def operations(self, name: str) -> list[dict[str, Any]]:
+        """The numbered disk operations of this life of the node: {"number", "what", "file", "size"}."""
+        return cast(list[dict[str, Any]], self.call(name, "harness.operations"))
+
+    def crash_at(self, name: str, operation: int, when: str) -> None:
+        """The node will die at its `operation`-th disk operation from now on (1 is the next)."""
+        self.nodes[name].expected_to_die = True
+        self.call(name, "harness.crash_at", operation=operation, when=when)
+
+    def port(self, name: str) -> int | None:
+        """Where a node listens; None when it is down or does not."""
+        return self._proxy.ports.get(name) if self.nodes[name].alive else None
+
+    # ---- time
+
+    def now(self) -> float:
+        return self.time.now()
+
+    def advance(self, seconds: float) -> None:
+        """Jump: `seconds` pass at once for everybody."""
+        self.time.advance(seconds)
+        self._time_changed()
+
+    def set_rate(self, rate: float) -> None:
+        """Virtual seconds per real second; 0 stops time."""
+        self.time.set_rate(rate)
+        self._time_changed()
+
+    def skew(self, name: str, *, offset: float = 0.0, factor: float = 1.0) -> None:
+        """Step one node's clock forward by `offset` and let it run `factor` times as fast."""
+        self.time.skew(self.nodes[name].slot, offset, factor)
+        self._time_changed()
+
+    def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+        """Poll until `condition()`; LabFailure saying `what` did not happen."""
+        deadline = time.monotonic() + patience
+        while not condition():
+            if time.monotonic() > deadline:
+                raise LabFailure(f"{what} did not happen within {patience:g} s of real time")
+            if self._unwritten() is not None:
+                raise LabFailure(f"{what} did not happen")
+            time.sleep(0.002)
+
+    def blame(self, failure: LabFailure) -> None:
+        """Add to a failure what is known of threads that died in the nodes, as it may well be the reason."""
+        if failure.kind == NOT_IMPLEMENTED:
+            return
+        # The news of a thread's end may come just after its socket's.
+        patience = time.monotonic() + 0.1
+        while not any(node.ended_threads for node in self.nodes.values()) and time.monotonic() < patience:
+            time.sleep(0.005)
+        unwritten = self._unwritten()
+        if unwritten is not None:
+            failure.message, failure.kind = str(unwritten.get("message")), NOT_IMPLEMENTED
+        elif failure.witness is None:
+            ended = [
+                f"a thread of {node.name} died of this:\n{node.ended_threads[-1].get('traceback')}"
+                for node in self.nodes.values()
+                if node.ended_threads
+            ]
+            failure.witness = "\n".join(ended) or None
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Kill everything. Idempotent; takes milliseconds."""
+        if self._closed:
+            return
+        self._closed = True
+        for node in self.nodes.values():
+            node.expected_to_die = True
+            if node.process is not None:
+                node.process.signal(signal.SIGKILL)
+        for node in self.nodes.values():
+            if node.process is not None:
+                node.process.kill()
+                node.process.exited.wait(5)
+        self._proxy.close()
+        self.time.close()
+        if self._own_session:
+            self._session.close()
+        else:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    # ---- inside
+
+    def _spawn(self, node: Node, crash_at: tuple[int, str] | None) -> None:
+        if node.alive:
+            raise HarnessFault(f"{node.name} runs already")
+        node.lives += 1
+        node.failure = None
+        node.expected_to_die = crash_at is not None
+        node.ready = threading.Event()
+        token = os.urandom(TOKEN_SIZE)
+        self._proxy.introduce(node.name, token)
+        operation, when = crash_at or (0, "")
+        spec = NodeSpec(
+            name=node.name,
+            program=node.program,
+            config=node.config,
+            limits=node.limits,
+            roots={package: str(root) for package, root in self.workspace.roots.items()},
+            bytecode=str(self._session.bytecode),
+            time_page=str(self._directory / "time"),
+            slot=node.slot,
+            proxy_port=self._proxy.port,
+            token=token,
+            disk=str(node.disk),
+            disk_capacity=DISK_CAPACITY,
+            scratch=str(node.directory),
+            log=str(node.log),
+            seed=self.rng.getrandbits(63),
+            crash_operation=operation,
+            crash_when=when,
+        )
+        life = node.lives
+        node.process = self._session.spawn(spec, lambda event: self._on_event(node, life, event))
+
+    def _on_event(self, node: Node, life: int, event: dict[str, Any]) -> None:
+        """From a node's control thread. What it says is taken for what it is worth."""
+        if life != node.lives:
+            return
+        match event:
+            case {"event": "listening", "port": int(port)} if 0 < port < 65536:
+                self._proxy.set_port(node.name, port)
+            case {"event": "ready"}:
+                node.ready.set()
+            case {"event": "failed", "phase": str(phase), "error": error}:
+                node.failure = {"phase": phase, **as_map(error)}
+                node.ready.set()
+            case {"event": "note", "what": str(what), "facts": facts, "time": float(at)}:
+                self.notes.append(Note(at, node.name, what, as_map(facts)))
+            case {"event": "thread ended", "error": error}:
+                node.ended_threads.append(as_map(error))
+            case {"event": "exited"}:
+                node.ready.set()
+            case _:
+                pass
+
+    def _wait_ready(self, node: Node) -> None:
+        patience = self._session.start_patience
+        if not node.ready.wait(patience):
+            # Once is enough to know: the other tests of this run shall not wait as long for the same loop.
+            self._session.start_patience = SECOND_START_PATIENCE
+            raise LabFailure(
+                f"{node.name} did not start within {patience:g} s of real time",
+                why="an endless loop at import or in start(): start() has to return once the node serves",
+            )
+        if node.failure is not None or (not node.alive and not node.expected_to_die):
+            raise self._death(node, "while it was starting")
+
+    def _death(self, node: Node, when: str) -> LabFailure:
+        """Why a node is gone, as the student should read it."""
+        assert node.process is not None
+        failure = node.failure
+        if failure is not None:
+            kind, message = failure.get("type"), failure.get("message")
+            place = f" ({failure['place']})" if failure.get("place") else ""
+            return LabFailure(
+                f"{node.name} could not start: {kind}: {message}{place}",
+                witness=str(failure.get("traceback", "")) if kind != "NotImplementedError" else None,
+                kind=_kind(str(kind)),
+                trace=str(node.log),
+            )
+        node.process.wait_gone(2)
+        how = "was killed by the harness" if node.expected_to_die else _exit_words(node.process.exit_code())
+        return LabFailure(f"{node.name} {how} {when}", witness=self._tail(node), trace=str(node.log))
+
+    def _unwritten(self) -> dict[str, Any] | None:
+        """The error of a thread that came to something the student has still to write."""
+        errors = [error for node in self.nodes.values() for error in node.ended_threads]
+        return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
+
+    def _tail(self, node: Node) -> str | None:
+        try:
+            text = node.log.read_bytes()[-1500:].decode("utf-8", "replace").strip()
+        except OSError:
+            return None
+        return f"the last it printed:\n{text}" if text else None
+
+    def _running(self, name: str) -> NodeProcess:
+        node = self.nodes[name]
+        if node.process is None:
+            raise HarnessFault(f"{name} was never started")
+        return node.process
+
+    def _time_changed(self) -> None:
+        for node in self.nodes.values():
+            if node.process is not None and node.alive:
+                node.process.wake()
+        self._proxy.wake()
+
+
+def _exit_words(status: int) -> str:
+    if status < 0:
+        return f"died of {signal.Signals(-status).name}"
+    return f"ended by itself with exit code {status}"

@@ -1,0 +1,31 @@
+"""Lab 4's node: hosts the student's consistency.Client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.drivers.program import Commands, Packages
+from labkit import Context
+from labkit.checksum import crc32c
+
+
+def start(context: Context, packages: Packages) -> Commands:
+    client: Any = packages["consistency"].Client(context)
+
+    def append(path: str, body: bytes, writer: int, sequence: int) -> int:
+        return client.append(path, body, record_id=(writer, sequence))
+
+    def scan(path: str, fresh: bool = True) -> list[list[int]]:
+        """[offset, writer, sequence, crc32c of the body] of every record, duplicates included."""
+        return [_row(found) for found in client.scan(path, fresh=fresh)]
+
+    def records(path: str) -> list[list[int]]:
+        """The same without duplicates."""
+        return [_row(found) for found in client.records(path)]
+
+    return {"create": client.create, "append": append, "scan": scan, "records": records, "read": client.read}
+
+
+def _row(found: Any) -> list[int]:
+    writer, sequence = found.record_id
+    return [found.offset, writer, sequence, crc32c(found.body)]

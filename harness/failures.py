@@ -1,0 +1,60 @@
+"""What a graded test raises: the student's code is wrong, or the harness is.
+
+A ``LabFailure`` teaches: what was expected, what was seen, the smallest witness, and why it matters. A
+``HarnessFault`` never costs a student points in silence: the run ends with exit code 2.
+"""
+
+from __future__ import annotations
+
+NOT_IMPLEMENTED = "not implemented"
+
+
+class LabFailure(AssertionError):
+    """The student's code did something else than the claim says.
+
+    ``kind`` is free text for the reports; ``NOT_IMPLEMENTED`` marks a starter's body that is still to be
+    written. ``witness`` may have many lines. ``trace`` is a path a person can open.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: object = None,
+        seen: object = None,
+        witness: str | None = None,
+        why: str | None = None,
+        kind: str = "wrong",
+        trace: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.expected = _shown(expected)
+        self.seen = _shown(seen)
+        self.witness = witness
+        self.why = why
+        self.kind = kind
+        self.trace = trace
+
+
+class HarnessFault(Exception):
+    """The harness itself could not do its work: not the student's fault."""
+
+
+def expect(
+    condition: object,
+    message: str,
+    *,
+    expected: object = None,
+    seen: object = None,
+    witness: str | None = None,
+    why: str | None = None,
+) -> None:
+    """Raise ``LabFailure`` unless ``condition`` holds; strings are shown as they are, the rest by repr."""
+    __tracebackhide__ = True
+    if not condition:
+        raise LabFailure(message, expected=expected, seen=seen, witness=witness, why=why)
+
+
+def _shown(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else repr(value)

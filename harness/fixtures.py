@@ -1,0 +1,67 @@
+"""pytest fixtures of graded tests: clusters on one warm session, and nothing left behind afterwards.
+
+A failure is told what else went wrong in the nodes of its test, before anybody reports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure
+from harness.processes.session import Session
+from harness.workspace import Workspace
+
+MakeCluster = Callable[..., Cluster]
+CLUSTERS: pytest.StashKey[list[Cluster]] = pytest.StashKey()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Add to a failure what is known of the nodes: they are gone when it is reported."""
+    try:
+        return (yield)
+    except LabFailure as failure:
+        for cluster in item.stash.get(CLUSTERS, ()):
+            cluster.blame(failure)
+        raise
+
+
+@pytest.fixture(scope="session")
+def node_session() -> Generator[Session]:
+    """The process that forks nodes, one for the whole run."""
+    session = Session()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@pytest.fixture
+def make_cluster(
+    request: pytest.FixtureRequest, node_session: Session, workspace: Workspace, seed: int
+) -> Generator[MakeCluster]:
+    """`make_cluster(rate=…, limits=…)`: a Cluster of the code under test, closed at the end of the test."""
+    made: list[Cluster] = []
+    request.node.stash[CLUSTERS] = made
+
+    def make(**options: Any) -> Cluster:
+        chosen = options.pop("workspace", workspace)
+        cluster = Cluster(chosen, options.pop("seed", seed + len(made)), session=node_session, **options)
+        made.append(cluster)
+        return cluster
+
+    try:
+        yield make
+    finally:
+        for cluster in made:
+            cluster.close()
+
+
+@pytest.fixture
+def cluster(make_cluster: MakeCluster) -> Cluster:
+    """One Cluster with the defaults."""
+    return make_cluster()

@@ -1,0 +1,188 @@
+"""The command line: ``grader.py lab01|lab02|lab03|lab04|all|selftest``.
+
+Whatever a person gets wrong is answered in one sentence and exit code 2, before anything runs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.grading import exports
+from harness.grading.manifest import ManifestError, load_all
+from harness.grading.plugin import Settings
+from harness.grading.progress import Progress
+from harness.grading.runner import grade
+from harness.grading.screen import screen
+from harness.grading.seeds import random_seed
+from harness.grading.selection import SelectionError, lab_name, labs_named, select
+from harness.grading.selftest import selftest
+from harness.grading.terminal import show_list, show_report
+from harness.workspace import KIT, LABS, Workspace, WorkspaceError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The checkout to grade with, and the module that brings the tests' fixtures ("" for none)."""
+
+    root: Path = KIT
+    fixtures: str = "harness.fixtures"
+
+
+class _Labs(click.Group):
+    """Understands ``lab1`` and ``1`` for lab01, and ``lab04:C`` for ``lab04 --only C``."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        said, colon, only = args[0].partition(":")
+        name = lab_name(said) or said.lower()
+        if name not in self.commands:
+            close = difflib.get_close_matches(name, self.commands, 1, 0.5)
+            guess = f"; did you mean {close[0]}?" if close else ""
+            raise click.UsageError(f"there is no lab {said!r}: the labs are {', '.join(LABS)}, or all{guess}")
+        return name, self.commands[name], ["--only", only, *args[1:]] if colon else args[1:]
+
+
+@click.group(cls=_Labs, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Grade the labs: what works, what does not, and where to read on.
+
+    Exit code 0: full points. 1: fewer. 2: wrong usage, or a fault of the harness.
+    """
+
+
+def _options(command: _Command) -> _Command:
+    for option in reversed(
+        (
+            click.option("--solution", is_flag=True, help="Grade the reference in solutions/."),
+            click.option(
+                "--submission",
+                metavar="DIR",
+                help="Grade the packages in DIR (DIR/labs/01_rpc/rpc or DIR/rpc).",
+            ),
+            click.option(
+                "--reference", metavar="LAB", multiple=True, help="Take this lab's package from solutions/."
+            ),
+            click.option(
+                "--only", metavar="PART|TEST", multiple=True, help="Only these: C, lab04:C, or a test's name."
+            ),
+            click.option("--seed", type=click.IntRange(0), help="Replay with this seed (random by default)."),
+            click.option("--repeat", type=click.IntRange(1), default=1, help="Run each test N times."),
+            click.option("--json", "json_file", metavar="FILE", help="Write the results as JSON."),
+            click.option("--junit", "junit_file", metavar="FILE", help="Write the results as JUnit XML."),
+            click.option(
+                "--list", "listing", is_flag=True, help="List parts, tests and points; run nothing."
+            ),
+            click.option(
+                "-v", "--verbose", is_flag=True, help="A line for each test, with times and traces."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _add_lab(name: str, labs: Sequence[str], summary: str) -> None:
+    @cli.command(name, help=summary, short_help=summary)
+    @_options
+    @click.pass_obj
+    def _(kit: Kit, **said: Any) -> int:
+        return _grade(kit, labs, **said)
+
+
+for _lab in LABS.values():
+    _add_lab(_lab.name, [_lab.name], f"Grade {_lab.name}, {_lab.root}.")
+_add_lab("all", list(LABS), "Grade all labs.")
+
+
+@cli.command("selftest", context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def _selftest(kit: Kit, arguments: tuple[str, ...]) -> int:
+    """Run the kit's own tests; ARGUMENTS after -- go to pytest."""
+    return selftest(kit.root, arguments)
+
+
+def _grade(
+    kit: Kit,
+    labs: Sequence[str],
+    *,
+    solution: bool,
+    submission: str | None,
+    reference: Sequence[str],
+    only: Sequence[str],
+    seed: int | None,
+    repeat: int,
+    json_file: str | None,
+    junit_file: str | None,
+    listing: bool,
+    verbose: bool,
+) -> int:
+    manifests = load_all(kit.root, labs)
+    if only:
+        manifests = select(manifests, only)
+    if listing:
+        with screen() as console:
+            show_list(console, manifests)
+        return 0
+    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    files = {Path(name): render for name, render in _renderers(json_file, junit_file)}
+    for path in files:
+        exports.check_writable(path)
+    settings = Settings(workspace, random_seed() if seed is None else seed, repeat, kit.fixtures)
+    with screen() as console:
+        total = sum(len(manifest.tests) for manifest in manifests)
+        with Progress(console, total, verbose=verbose) as progress:
+            report = grade(kit.root, manifests, settings, progress, selected=bool(only))
+        show_report(console, report)
+    if report.interrupted:
+        return report.exit_code  # a file with half of the results would be taken for the whole
+    for path, render in files.items():
+        exports.write(path, render(report))
+    return report.exit_code
+
+
+def _renderers(json_file: str | None, junit_file: str | None) -> list[tuple[str, Callable[[Any], str]]]:
+    if json_file is not None and json_file == junit_file:
+        raise click.UsageError("--json and --junit name the same file")
+    chosen = ((json_file, exports.as_json), (junit_file, exports.as_junit))
+    return [(name, render) for name, render in chosen if name is not None]
+
+
+def _workspace(kit: Path, solution: bool, submission: str | None) -> Workspace:
+    if solution and submission is not None:
+        raise click.UsageError("--solution and --submission are two different things to grade; choose one")
+    if submission is not None:
+        return Workspace.submission(submission)
+    return Workspace.solution(kit) if solution else Workspace.labs(kit)
+
+
+def main(arguments: Sequence[str], kit: Kit | None = None) -> int:
+    """Run one command; returns the exit code and never raises for a wrong command line."""
+    try:
+        code = cli.main(args=list(arguments), prog_name="grader.py", obj=kit or Kit(), standalone_mode=False)
+        return int(code or 0)
+    except click.exceptions.NoArgsIsHelpError as problem:
+        return _complain(problem.format_message())
+    except click.ClickException as problem:
+        return _complain(f"grader: {problem.format_message()}")
+    except (WorkspaceError, ManifestError, SelectionError, exports.ExportError) as problem:
+        return _complain(f"grader: {problem}")
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("grader: interrupted")
+
+
+def _complain(sentence: str) -> int:
+    with suppress(OSError):
+        print(sentence, file=sys.stderr)
+    return 2

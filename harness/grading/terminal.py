@@ -1,0 +1,163 @@
+"""The report a person reads at the end: points per part, then what to look at.
+
+Failures that say the same thing (a node that cannot start fails every test) are told once, with the list
+of tests. What is simply not written yet is no failure to be explained: one line per hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.grading.manifest import LabManifest
+from harness.grading.outcome import Outcome, Status
+from harness.grading.score import LabResult, Report, TestResult
+from harness.grading.screen import status_word
+from harness.grading.text import one_line
+
+_NAMES_SHOWN = 3
+
+
+def show_report(console: Console, report: Report) -> None:
+    """The whole report."""
+    for lab in report.labs:
+        _show_points(console, report, lab)
+        failed = [test for test in lab.tests if test.status is not Status.PASSED]
+        not_written = [test for test in failed if test.outcome is not None and test.outcome.not_written]
+        unfinished = [test for test in failed if report.interrupted and test.status is Status.MISSING]
+        rest = [test for test in failed if test not in not_written and test not in unfinished]
+        for group in _grouped(rest):
+            _show_failure(console, group)
+        if not_written:
+            _show_not_written(console, not_written)
+    _show_end(console, report)
+
+
+def show_list(console: Console, manifests: Sequence[LabManifest]) -> None:
+    """Parts, tests, titles and points, without running anything."""
+    for manifest in manifests:
+        points = sum(part.points for part in manifest.parts)
+        console.print(Text(f"{manifest.lab}  {manifest.title}, {points} points", "bold"))
+        for part in manifest.parts:
+            console.print(Text(f"  {part.part}  {part.title}, {part.points} points", "cyan"))
+            if not part.tests:
+                console.print("     no tests yet")
+            for test in part.tests:
+                console.print(
+                    Text(f"     {test.points:3}  {test.name}").append(f"  {test.claim.title}", "dim")
+                )
+        console.print()
+
+
+def _show_points(console: Console, report: Report, lab: LabResult) -> None:
+    console.print()
+    console.print(Text(f"{lab.lab}  {lab.title}", "bold"))
+    console.print(Text(f"{one_line(report.implementation)}, seed {report.seed}", "dim"))
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column()
+    for part in lab.parts:
+        passed = sum(test.status is Status.PASSED for test in lab.tests if test.test.part == part.part)
+        count = sum(test.test.part == part.part for test in lab.tests)
+        style = "green" if part.score == part.max_score else "red" if part.score == 0 else "yellow"
+        points = Text(f"{part.score} / {part.max_score}", style)
+        table.add_row(
+            part.part, part.title, points, f"{passed} of {count} tests" if count else "no tests yet"
+        )
+    table.add_row("", Text("total", "bold"), Text(f"{lab.score} / {lab.max_score}", "bold"), "")
+    console.print(table)
+
+
+def _grouped(failures: Sequence[TestResult]) -> list[list[TestResult]]:
+    """Tests with the same outcome together, in the order of their first."""
+    groups: dict[tuple[str, ...], list[TestResult]] = {}
+    for result in failures:
+        told = result.outcome or Outcome(result.status, "")
+        same = (result.status.value, told.message, told.expected, told.seen, told.witness)
+        if told.kind == "fault":
+            same = (result.status.value, told.message)
+        groups.setdefault(same, []).append(result)
+    return list(groups.values())
+
+
+def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
+    first = group[0]
+    outcome, test = first.outcome, first.test
+    lost = sum(result.test.points for result in group)
+    parts = ", ".join(sorted({result.test.part for result in group}))
+    console.print()
+    head = status_word(first).append(f"  part {parts}, {_points(lost)} lost: ", "default")
+    if len(group) == 1:
+        console.print(head.append(test.claim.title, "bold"))
+    else:
+        console.print(head.append(f"{len(group)} tests, all for the same reason", "bold"))
+    if outcome is None:
+        return
+    rows: list[tuple[str, str]] = [("said", outcome.message), ("expected", outcome.expected)]
+    rows += [("seen", outcome.seen), ("witness", outcome.witness), ("why", outcome.why)]
+    if len(group) == 1:
+        rows += [("hint", test.claim.hint), ("read", test.claim.read), ("test", outcome.where or test.name)]
+    else:
+        rows += [("tests", _names(group)), ("read", test.claim.read)]
+    rows += [("trace", outcome.trace), ("replay", first.replay)]
+    for name, text in rows:
+        if text:
+            _show_row(console, name, text)
+
+
+def _show_row(console: Console, name: str, text: str) -> None:
+    """A label, and the text as a block beside it; never wrapped, so that commands can be copied."""
+    for number, line in enumerate(text.split("\n")):
+        label = f"  {name if number == 0 else '':9} "
+        console.print(Text(label, "dim").append(line, "default"), soft_wrap=True)
+
+
+def _show_not_written(console: Console, results: Sequence[TestResult]) -> None:
+    points = sum(result.test.points for result in results)
+    console.print()
+    console.print(Text(f"Not written yet: {_tests(results)}, {_points(points)}", "yellow bold"))
+    for group in _grouped(results):
+        first = group[0]
+        message = first.outcome.message.removeprefix("not written yet: ") if first.outcome else ""
+        _show_row(console, f"part {first.test.part}", one_line(message))
+        console.print(Text(f"{'':12}{_names(group)}", "dim"), soft_wrap=True)
+    first = results[0]
+    if first.test.claim.read:
+        _show_row(console, "begin", first.test.claim.read)
+    _show_row(console, "then run", f"{first.replay.split(' --only ')[0]} --only {first.test.part}")
+
+
+def _show_end(console: Console, report: Report) -> None:
+    console.print()
+    for fault in report.faults:
+        console.print(Text("fault of the harness: ", "bold magenta").append(fault, "default"))
+    if report.interrupted:
+        done = sum(test.status is not Status.MISSING for test in report.tests)
+        console.print(
+            Text(f"interrupted by {report.interrupted} after {done} of {len(report.tests)} tests", "bold")
+        )
+    if report.selected:
+        console.print("Only the selected tests were run and counted (--only).")
+    if len(report.labs) > 1 or report.selected or report.interrupted:
+        console.print(Text(f"total {report.score} / {report.max_score}", "bold"))
+    if report.exit_code == 2 and not report.interrupted:
+        console.print("The harness failed somewhere, so these points may be too low; please report it.")
+
+
+def _points(number: int) -> str:
+    return "1 point" if number == 1 else f"{number} points"
+
+
+def _tests(results: Sequence[TestResult]) -> str:
+    return "1 test" if len(results) == 1 else f"{len(results)} tests"
+
+
+def _names(group: Sequence[TestResult]) -> str:
+    names = [result.test.name for result in group]
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

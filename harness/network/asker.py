@@ -1,0 +1,62 @@
+"""The harness asks a node by the wire, past the proxy: best-effort calls with its own codec.
+
+For the final dump of every replica: what a student's client or its RPC layer thinks has no say in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+from types import TracebackType
+from typing import Any, cast
+
+from harness.network.frame import Decoder, encode
+from labkit.errors import RemoteError
+
+
+class NoAnswer(Exception):
+    """The node is down, answers nonsense, or takes too long."""
+
+
+class Asker:
+    """One connection to the port of a node. `seconds` are real: what one answer may take."""
+
+    def __init__(self, port: int, seconds: float = 5.0) -> None:
+        self._numbers = itertools.count(1)
+        self._client = int.from_bytes(os.urandom(7), "big")
+        self._decoder = Decoder()
+        try:
+            self._sock = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        except OSError as error:
+            raise NoAnswer(str(error)) from error
+
+    def __enter__(self) -> Asker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sock.close()
+
+    def ask(self, method: str, args: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """Result and payload of one call; RemoteError when the node says no, NoAnswer when it says nothing useful."""
+        xid = [self._client, next(self._numbers)]
+        header = {"method": method, "args": args, "xid": xid, "ack": 0, "epoch": None}
+        try:
+            self._sock.sendall(encode(header, payload))
+            while True:
+                data = self._sock.recv(1 << 18)
+                if not data:
+                    raise NoAnswer("the connection was closed")
+                for reply, answered in self._decoder.feed(data):
+                    if reply.get("xid") != xid:
+                        continue
+                    if reply.get("error") is not None:
+                        raise RemoteError.from_wire(reply["error"])
+                    result = reply.get("result")
+                    if not isinstance(result, dict):
+                        raise NoAnswer(f"{method} answered with {type(result).__name__} instead of a map")
+                    return cast(dict[str, Any], result), answered
+        except (OSError, ValueError) as error:
+            raise NoAnswer(f"{method}: {error}") from error

@@ -1,0 +1,105 @@
+"""What a test does to the network: add faults, partition, heal, look at the journal."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Generator, Hashable, Iterable
+from contextlib import contextmanager
+
+from harness.network.faults import Aim, Drop, Fault, Hold, Partition, Sometimes, Watch
+from harness.network.frame import REQUEST, Frame
+from harness.network.proxy import Proxy
+
+
+class Network:
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self._lock = threading.Lock()
+
+    @property
+    def journal(self) -> list[Frame]:
+        """Every frame that passed or was meant to, oldest first."""
+        frames: list[Frame] = []
+        methods: dict[tuple[int, Hashable], str] = {}
+        for entry in list(self.proxy.journal):
+            frame = entry if isinstance(entry, Frame) else entry[1].frame(entry[0], *entry[2:])
+            key = (frame.connection, frame.xid)
+            if frame.kind == REQUEST:
+                methods[key] = frame.method
+            elif frame.method == "?":
+                frame.method = methods.get(key, "?")
+            frames.append(frame)
+        return frames
+
+    def frames(
+        self,
+        method: str | None = None,
+        kind: str | None = None,
+        sender: str | None = None,
+        receiver: str | None = None,
+    ) -> list[Frame]:
+        """Those frames of the journal that an Aim of these arguments takes."""
+        aim = Aim(method, kind, times=None, sender=sender, receiver=receiver)
+        return [frame for frame in self.journal if aim.takes(frame)]
+
+    def add(self, *faults: Fault) -> None:
+        """From the next frame on; earlier faults are asked first."""
+        self._change(lambda now: (*now, *faults))
+
+    def remove(self, *faults: Fault) -> None:
+        self._change(lambda now: tuple(one for one in now if one not in faults))
+
+    def heal(self) -> None:
+        """Remove every fault; what a Hold still holds stays held."""
+        self._change(lambda now: ())
+
+    @contextmanager
+    def having(self, *faults: Fault) -> Generator[None]:
+        self.add(*faults)
+        try:
+            yield
+        finally:
+            self.remove(*faults)
+
+    def drop(self, aim: Aim) -> Drop:
+        fault = Drop(aim)
+        self.add(fault)
+        return fault
+
+    def hold(self, aim: Aim) -> Hold:
+        fault = Hold(aim)
+        self.add(fault)
+        return fault
+
+    def watch(self, aim: Aim) -> Watch:
+        fault = Watch(aim)
+        self.add(fault)
+        return fault
+
+    def release(self, hold: Hold) -> None:
+        """Deliver what `hold` holds, and hold no more."""
+        self.proxy.submit(hold.gate.open)
+        self.remove(hold)
+
+    def discard(self, hold: Hold) -> None:
+        """Lose what `hold` holds, and hold no more."""
+        self.remove(hold)
+        self.proxy.submit(hold.gate.discard)
+
+    def partition(self, one: Iterable[str], other: Iterable[str], *, both_ways: bool = True) -> Partition:
+        fault = Partition(one, other, both_ways=both_ways)
+        with self._lock:  # in front: a partition lets no other fault see the frame
+            faults = (fault, *self.proxy.faults)
+            self.proxy.submit(lambda: self.proxy.set_faults(faults))
+        return fault
+
+    def _change(self, edit: Callable[[tuple[Fault, ...]], tuple[Fault, ...]]) -> None:
+        with self._lock:
+            faults = edit(self.proxy.faults)
+            self.proxy.submit(lambda: self.proxy.set_faults(faults))
+
+
+def lossy(rng: random.Random, probability: float) -> Fault:
+    """Every frame is lost with this probability."""
+    return Sometimes(rng, probability, Drop(Aim(times=None)))

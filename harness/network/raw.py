@@ -1,0 +1,196 @@
+"""A test as a node of its own: it speaks whatever bytes it likes to the others, through the proxy.
+
+    tester = RawPeer(cluster.network)
+    with tester.connect("server") as server:
+        server.send(b"rubbish")                                   # any bytes
+        server.request("add", {"key": "k"}, xid=(7, 1))           # a frame, made by the harness's codec
+        header, payload = server.receive()
+        reply = server.call("add", {"key": "k"}, xid=(7, 2))      # both, skipping replies to other xids
+
+Its frames are in the journal under its name, and faults may be aimed at it. `listen` and `accept` make it a server,
+such as a scripted stub. Patience is real seconds; who is silent for longer has failed, with a LabFailure that says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from harness.failures import HarnessFault, LabFailure
+from harness.network.frame import Decoder, encode
+from harness.network.network import Network
+from harness.processes.proxied_network import TOKEN_SIZE, ProxiedNetwork
+from labkit.clock import SystemClock
+from labkit.protocol import HELLO
+
+PATIENCE = 10.0
+CHUNK = 1 << 18
+
+
+class RawPeer:
+    """A name among the nodes, without a process."""
+
+    def __init__(self, network: Network, name: str = "tester") -> None:
+        proxy = network.proxy
+        with contextlib.suppress(LookupError):
+            proxy.target(name)
+            raise HarnessFault(f"there is a node {name!r} already")
+        token = os.urandom(TOKEN_SIZE)
+        proxy.introduce(name, token)
+        self.name = name
+        self._proxy = proxy
+        self._network = ProxiedNetwork(
+            proxy.port, token, SystemClock(), lambda port: proxy.set_port(name, port)
+        )
+        self._listener: socket.socket | None = None
+
+    def connect(self, node: str, patience: float = PATIENCE) -> RawConnection:
+        """A connection to `node`."""
+        try:
+            return RawConnection(self._network.connect(node, patience), node)
+        except OSError as error:
+            raise LabFailure(f"{node} takes no connections: {error}") from error
+
+    def listen(self) -> None:
+        """Be somebody others can connect to, from now on."""
+        if self._listener is None:
+            self._listener = self._network.listen()
+
+    def close(self) -> None:
+        """Listen no more. Connections stay as they are."""
+        if self._listener is not None:
+            self._proxy.set_port(self.name, None)
+            self._listener.close()
+            self._listener = None
+
+    def accept(self, patience: float = PATIENCE) -> RawConnection:
+        """The next connection somebody made to this peer. `listen` first."""
+        if self._listener is None:
+            raise HarnessFault(f"{self.name} does not listen")
+        self._listener.settimeout(patience)
+        try:
+            sock, _ = self._listener.accept()
+        except TimeoutError as error:
+            raise LabFailure(f"nobody connected to {self.name} within {patience:g} s of real time") from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return RawConnection(sock, "the other side")
+
+
+class RawConnection:
+    """Bytes and frames to and from `node`. Used by one thread at a time."""
+
+    def __init__(self, sock: socket.socket, node: str) -> None:
+        self.node = node
+        self._sock = sock
+        self._decoder = Decoder()
+        self._frames: deque[tuple[dict[str, Any], bytes]] = deque()
+
+    def __enter__(self) -> RawConnection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def send(self, data: bytes, patience: float = PATIENCE) -> None:
+        self._sock.settimeout(patience)
+        try:
+            self._sock.sendall(data)
+        except TimeoutError as error:
+            raise LabFailure(f"{self.node} takes no more bytes") from error
+        except OSError as error:
+            raise LabFailure(f"{self.node} broke the connection: {error}") from error
+
+    def send_frame(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
+        self.send(encode(dict(header), payload))
+
+    def request(
+        self,
+        method: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        xid: tuple[int, int],
+        ack: int = 0,
+        epoch: int | None = None,
+        payload: bytes = b"",
+    ) -> None:
+        """Send a request; best effort unless it names an epoch."""
+        header = {"method": method, "args": dict(args or {}), "xid": list(xid), "ack": ack, "epoch": epoch}
+        self.send_frame(header, payload)
+
+    def receive(self, patience: float = PATIENCE) -> tuple[dict[str, Any], bytes]:
+        """The next frame: header and payload."""
+        deadline = time.monotonic() + patience
+        while not self._frames:
+            data = self._receive_some(deadline)
+            if data is None:
+                raise LabFailure(f"{self.node} sent no whole frame within {patience:g} s of real time")
+            if not data:
+                raise LabFailure(f"{self.node} closed the connection instead of sending a frame")
+            try:
+                self._frames.extend(self._decoder.feed(data))
+            except ValueError as error:
+                raise LabFailure(f"what {self.node} sent is no frame: {error}") from error
+        return self._frames.popleft()
+
+    def reply(self, xid: tuple[int, int], patience: float = PATIENCE) -> tuple[dict[str, Any], bytes]:
+        """The next reply to `xid`; others are thrown away."""
+        while True:
+            header, payload = self.receive(patience)
+            if header.get("xid") == list(xid):
+                return header, payload
+
+    def call(
+        self,
+        method: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        xid: tuple[int, int],
+        ack: int = 0,
+        epoch: int | None = None,
+        payload: bytes = b"",
+    ) -> dict[str, Any]:
+        """Send a request and wait for its reply's header."""
+        self.request(method, args, xid=xid, ack=ack, epoch=epoch, payload=payload)
+        return self.reply(xid)[0]
+
+    def hello(self, client: int = 1) -> int:
+        """The epoch the server is in."""
+        reply = self.call(HELLO, xid=(client, 0))
+        match reply.get("result"):
+            case {"epoch": int(epoch)}:
+                return epoch
+            case _:
+                raise LabFailure(f'{self.node} did not answer {HELLO} with {{"epoch": int}}', seen=reply)
+
+    def closed(self, patience: float = PATIENCE) -> bool:
+        """Wait for the other side to close or break the connection; False when it has not."""
+        deadline = time.monotonic() + patience
+        while data := self._receive_some(deadline):
+            pass
+        return data is not None
+
+    def finish(self) -> None:
+        """Send no more; the other side sees the end of the stream."""
+        with contextlib.suppress(OSError):  # the other side may be gone
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _receive_some(self, deadline: float) -> bytes | None:
+        """Some bytes, b"" at the end of the stream, None when the deadline has passed."""
+        self._sock.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            return self._sock.recv(CHUNK)
+        except TimeoutError:
+            return None
+        except OSError:
+            return b""

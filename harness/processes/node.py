@@ -1,0 +1,238 @@
+"""What runs in a node's process, between the fork and the student's code.
+
+The order matters: first the process is fenced in (own session, dies with its parent, output to its log, no
+current directory, no kit on the path), then its Context is built, then its program is started. From then on a
+control thread answers the harness. Everything that goes wrong is told to the harness in one event with the
+place in the student's code, so that a test can fail with a sentence instead of a timeout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+from harness.drivers import PROGRAMS, Commands
+from harness.processes import imports, linux
+from harness.processes.control import ControlClosed, ControlSocket, as_map
+from harness.processes.crash_disk import CrashAt, CrashDisk
+from harness.processes.output import BoundedOutput
+from harness.processes.proxied_network import ProxiedNetwork
+from harness.processes.virtual_time import TimePage, VirtualClock
+from labkit import Context, Limits
+from labkit.errors import LabError
+
+LARGEST_FILE = 1 << 30  # bytes one file of a node may have
+THREAD_STACK = 512 * 1024  # a thousand threads must fit
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """Everything a node is started with; plain values, since it travels to the zygote."""
+
+    name: str
+    program: str
+    config: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    roots: Mapping[str, str]
+    bytecode: str
+    time_page: str
+    slot: int
+    proxy_port: int
+    token: bytes
+    disk: str
+    disk_capacity: int
+    scratch: str
+    log: str
+    seed: int
+    crash_operation: int = 0
+    crash_when: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Node:
+    """The harness's side of a node's process; `_run` is its main thread."""
+
+    def __init__(self, spec: NodeSpec, control: ControlSocket) -> None:
+        self._spec = spec
+        self._control = control
+        self._clock = VirtualClock(TimePage(Path(spec.time_page)), spec.slot)
+        crash_at = CrashAt(spec.crash_operation, spec.crash_when) if spec.crash_operation else None
+        self._disk = CrashDisk(Path(spec.disk), spec.disk_capacity, crash_at)
+        self._commands: Commands = {}
+
+    def run(self) -> None:
+        threading.excepthook = self._thread_ended
+        threading.Thread(target=self._serve, name="harness control", daemon=True).start()
+        spec = self._spec
+        context = Context(
+            name=spec.name,
+            config=spec.config,
+            clock=self._clock,
+            disk=self._disk,
+            network=ProxiedNetwork(spec.proxy_port, spec.token, self._clock, self._announce),
+            rng=random.Random(spec.seed),
+            limits=Limits.from_config(spec.limits),
+            annotate=self._annotate,
+        )
+        phase = "import"
+        try:
+            program = PROGRAMS[spec.program]
+            packages = {name: imports.import_package(name, spec.roots) for name in program.packages}
+            phase = "start"
+            self._commands = program.start(context, packages)
+        except BaseException as error:  # SystemExit too: whatever it is, the harness hears of it
+            self._tell({"event": "failed", "phase": phase, "error": describe(error, spec.roots)})
+            os._exit(1)
+        self._tell({"event": "ready"})
+        while True:
+            signal.pause()
+
+    def _announce(self, port: int) -> None:
+        self._tell({"event": "listening", "port": port})
+
+    def _annotate(self, event: str, /, **facts: Any) -> None:
+        self._tell({"event": "note", "what": event, "facts": facts, "time": self._clock.now()})
+
+    def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
+        """A thread of the student's has died of an exception: into the log, and to whoever wonders why nothing happens."""
+        threading.__excepthook__(ended)
+        if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+            self._tell({"event": "thread ended", "error": describe(ended.exc_value, self._spec.roots)})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self._control.send(message)
+        except ControlClosed:
+            os._exit(1)  # the harness is gone
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                request = self._control.receive()
+            except ControlClosed:
+                os._exit(0)
+            match request:
+                case {"command": "harness.wake"}:
+                    self._clock.wake()
+                case {"command": "harness.operations", "id": int(number)}:
+                    listed = [dataclasses.asdict(one) for one in list(self._disk.operations)]
+                    self._tell({"id": number, "value": listed})
+                case {"command": "harness.crash_at", "id": int(number), "args": args}:
+                    done = len(self._disk.operations)
+                    self._disk.crash_at = CrashAt(
+                        done + int(as_map(args)["operation"]), str(as_map(args)["when"])
+                    )
+                    self._tell({"id": number, "value": done})
+                case {"command": str(name), "id": int(number), "args": args}:
+                    arguments = as_map(args)
+                    threading.Thread(
+                        target=self._answer, args=(number, name, arguments), name=name, daemon=True
+                    ).start()
+                case _:
+                    os._exit(1)
+
+    def _answer(self, number: int, name: str, args: dict[str, Any]) -> None:
+        command: Callable[..., Any] | None = self._commands.get(name)
+        try:
+            if command is None:
+                raise LookupError(f"the program {self._spec.program} has no command {name}")
+            answer: dict[str, Any] = {"id": number, "value": command(**args)}
+            self._control.send(answer)
+        except ControlClosed:
+            os._exit(1)
+        except BaseException as error:  # the student's: a SystemExit in a call fails that call
+            self._tell({"id": number, "error": describe(error, self._spec.roots)})
+
+
+def main(spec: NodeSpec, control: socket.socket, parent: int) -> None:
+    """Runs in the forked child and never returns."""
+    os.setsid()
+    linux.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGPIPE else signal.SIG_DFL)
+    _redirect_output(spec.log)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    threading.stack_size(THREAD_STACK)
+    os.chdir(spec.scratch)
+    os.environ.clear()
+    os.environ.update({"HOME": spec.scratch, "TMPDIR": spec.scratch, "PATH": os.defpath, "LANG": "C.UTF-8"})
+    imports.restrict(spec.roots, spec.bytecode)
+    random.seed(spec.seed)
+    gc.enable()
+    Node(spec, ControlSocket(control)).run()
+
+
+def _redirect_output(log: str) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(null, 0)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdout = sys.stderr = cast(Any, BoundedOutput(file))
+
+
+def describe(error: BaseException, roots: Mapping[str, str]) -> dict[str, Any]:
+    """An exception as plain data: its type, message, place in the student's code, and traceback."""
+    message = str(error)
+    place = _place(error.__traceback__, roots)
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f"{_short(error.filename, roots)} line {error.lineno}"
+        message = error.msg
+    return {
+        "type": type(error).__name__,
+        "message": message[:2000],
+        "documented": isinstance(error, LabError),
+        "definite": bool(getattr(error, "definite", False)),
+        "code": str(getattr(error, "code", ""))[:100],
+        "place": place,
+        "traceback": _own_traceback(error, roots)[-4000:],
+    }
+
+
+def _own_traceback(error: BaseException, roots: Mapping[str, str]) -> str:
+    """The calls that lead to the error, without those of the harness and the standard library."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename, roots)]
+    lines = [
+        f"{_short(frame.filename, roots)} line {frame.lineno}, in {frame.name}: {frame.line}"
+        for frame in frames
+    ]
+    return "\n".join([*lines, "".join(traceback.format_exception_only(type(error), error)).strip()])
+
+
+def _is_own(filename: str, roots: Mapping[str, str]) -> bool:
+    return any(filename.startswith(root + os.sep) for root in roots.values())
+
+
+def _place(trace: TracebackType | None, roots: Mapping[str, str]) -> str:
+    """The innermost line that is in one of the source roots, or ''."""
+    found = ""
+    for frame in traceback.extract_tb(trace):
+        if _is_own(frame.filename, roots):
+            found = f"{_short(frame.filename, roots)} line {frame.lineno}"
+    return found
+
+
+def _short(filename: str, roots: Mapping[str, str]) -> str:
+    for root in roots.values():
+        if filename.startswith(root + os.sep):
+            return filename[len(root) + 1 :]
+    return filename

@@ -1,0 +1,184 @@
+"""Carries out a scenario: a list of steps that somebody wrote down as data (lab 4 part D).
+
+All steps are read before the first is done. One that makes no sense is a LabFailure that quotes it and says what it
+should look like; `FORMS` is the whole language, one line per step. To add a step, add a form and a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from harness.failures import LabFailure
+from harness.gfs import Gfs
+from harness.network.faults import Aim, Drop, Hold, Partition
+from harness.truth import MASTER
+from harness.workspace import Workspace, WorkspaceError
+
+LOG = "/log"
+MOST_STEPS = 100
+LONGEST_PASS = 600.0
+MOST_FRAMES = 10_000
+
+# Word -> the kinds of its arguments. "nodes" is a list of nodes, "count" and "seconds" are numbers above 0.
+FORMS: Mapping[str, tuple[str, ...]] = {
+    "append": ("client",),
+    "scan": ("client", "cached or fresh"),
+    "wait": (),
+    "lose": ("request or reply", "method", "node", "node", "count"),
+    "hold": ("request or reply", "method", "node", "node", "count"),
+    "release": (),
+    "partition": ("nodes", "nodes"),
+    "heal": (),
+    "pass": ("seconds",),
+    "crash": ("node",),
+    "restart": ("node",),
+}
+OPERATIONS = ("append", "scan")
+
+
+def reference(workspace: Workspace) -> Workspace:
+    """The reference GFS, or the given one where the kit comes without solutions."""
+    try:
+        solution = Workspace.solution()
+        solution.require("lab04")
+    except WorkspaceError:
+        return workspace
+    return solution
+
+
+def read_steps(steps: object, nodes: Mapping[str, str]) -> list[tuple[str, list[Any]]]:
+    """(word, arguments) of each step, nodes by their real names. LabFailure for a step that makes no sense."""
+    if not isinstance(steps, list):
+        raise _nonsense("a scenario is a list of steps", "[[word, argument, ...], ...]", steps)
+    found = cast(list[object], steps)
+    if len(found) > MOST_STEPS:
+        raise _nonsense(f"a scenario has {len(found)} steps", f"at most {MOST_STEPS}", found)
+    read = [_read_step(number, step, nodes) for number, step in enumerate(found, start=1)]
+    busy: set[str] = set()
+    for number, (word, arguments) in enumerate(read, start=1):
+        if word == "wait":
+            busy.clear()
+        elif word in OPERATIONS and arguments[0] in busy:
+            expected = 'a ["wait"] between two operations of one client'
+            raise _nonsense(f"step {number}: {arguments[0]} may still be busy", expected, found[number - 1])
+        elif word in OPERATIONS:
+            busy.add(arguments[0])
+    return read
+
+
+class Scenario:
+    """Runs steps on a Gfs that is not started yet."""
+
+    def __init__(self, gfs: Gfs) -> None:
+        self.gfs = gfs
+        self._down: set[str] = set()
+        self._held: list[Hold] = []
+
+    def run(self, steps: object) -> None:
+        """Start, append one record, do all steps; then heal, restart what is down, and settle."""
+        gfs = self.gfs
+        gfs.begin(LOG)
+        nodes = {name: name for name in (MASTER, *gfs.clients)} | gfs.roles()
+        does: dict[str, Callable[..., None]] = {word: getattr(self, f"_{word}") for word in FORMS}
+        for word, arguments in read_steps(steps, nodes):
+            gfs.note(" ".join(map(str, (word, *arguments))))
+            does[word](*arguments)
+        self._heal()
+        self._release()
+        for name in sorted(self._down):
+            gfs.cluster.start(name)
+        self._wait()
+        gfs.settle()
+
+    def _append(self, client: str) -> None:
+        self.gfs.workload.append(client, LOG)
+
+    def _scan(self, client: str, how: str) -> None:
+        self.gfs.workload.scan(client, LOG, fresh=how == "fresh")
+
+    def _wait(self) -> None:
+        self.gfs.finish(*self.gfs.workload.operations)
+
+    def _lose(self, kind: str, method: str, sender: str, receiver: str, count: int) -> None:
+        aim = Aim(method, kind, sender=sender, receiver=receiver, times=count)
+        self.gfs.cluster.network.add(Drop(aim))
+
+    def _hold(self, kind: str, method: str, sender: str, receiver: str, count: int) -> None:
+        aim = Aim(method, kind, sender=sender, receiver=receiver, times=count)
+        self._held.append(self.gfs.cluster.network.hold(aim))
+
+    def _release(self) -> None:
+        for hold in self._held:
+            self.gfs.cluster.network.release(hold)
+        self._held.clear()
+
+    def _partition(self, one: list[str], other: list[str]) -> None:
+        self.gfs.cluster.network.add(Partition(one, other))
+
+    def _heal(self) -> None:
+        self.gfs.cluster.network.heal()
+
+    def _pass(self, seconds: float) -> None:
+        self.gfs.pass_time(seconds)
+
+    def _crash(self, name: str) -> None:
+        self._down.add(name)
+        self.gfs.cluster.crash(name)
+
+    def _restart(self, name: str) -> None:
+        self._down.discard(name)
+        self.gfs.cluster.restart(name)
+
+
+def _read_step(number: int, step: object, nodes: Mapping[str, str]) -> tuple[str, list[Any]]:
+    parts: list[object] = [*cast(list[object], step)] if isinstance(step, list | tuple) else []
+    quoted = cast(object, step)
+    word = parts[0] if parts else None
+    if not isinstance(word, str) or word not in FORMS:
+        raise _nonsense(f"step {number} begins with no word that is known", ", ".join(FORMS), quoted)
+    form = FORMS[word]
+    shape = f"[{', '.join([repr(word), *form])}]"
+    if len(parts) != 1 + len(form):
+        raise _nonsense(f"step {number} has {len(parts) - 1} arguments", shape, quoted)
+    read: list[Any] = []
+    for kind, given in zip(form, parts[1:], strict=True):
+        good, value = _read_argument(kind, given, nodes)
+        if not good:
+            raise _nonsense(
+                f"step {number}: {given!r} is no {kind}"[:200],
+                f"{shape}; nodes are {', '.join(nodes)}",
+                quoted,
+            )
+        read.append(value)
+    return word, read
+
+
+def _read_argument(kind: str, given: object, nodes: Mapping[str, str]) -> tuple[bool, Any]:
+    """Whether an argument is what its form says, and what it means."""
+    if isinstance(given, bool):
+        return False, None
+    match kind, given:
+        case "node", str() if given in nodes:
+            return True, nodes[given]
+        case "client", str() if given in nodes and given.startswith("c"):
+            return True, given
+        case "nodes", list() | tuple():
+            names = cast(list[object], given)
+            return all(isinstance(name, str) and name in nodes for name in names), [
+                nodes.get(str(name), "") for name in names
+            ]
+        case "count", int() if 0 < given <= MOST_FRAMES:
+            return True, given
+        case "seconds", int() | float() if 0 < given <= LONGEST_PASS:
+            return True, float(given)
+        case "request or reply" | "cached or fresh", str() if given in kind.split(" or "):
+            return True, given
+        case "method", str():
+            return True, given
+        case _:
+            return False, None
+
+
+def _nonsense(what: str, expected: str, seen: object) -> LabFailure:
+    return LabFailure(what, expected=expected, seen=repr(seen)[:200])

@@ -1,0 +1,303 @@
+"""Chunkservers under a scripted master, and a client that speaks the wire: what tests of lab 3 hold.
+
+    cell = Cell(make_cluster, 3)                  # cs1 to cs3, running
+    chunk = cell.chunk()                          # replicas everywhere, cs1 is primary
+    offset = cell.append(chunk, b"record")        # push along the chain, then append
+    cell.read("cs2", chunk, offset, 6)
+
+Time runs as fast as real time, so that nothing times out because a machine is busy; a test lets it jump, or stands it
+still with `cell.cluster.set_rate(0.0)`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure, expect
+from harness.stubs.master import StubMaster
+from harness.stubs.peer import ScriptedPeer
+from labkit import Limits
+from labkit.errors import RemoteError
+
+SMALL = {"chunk_size": 4096, "block_size": 512}  # a record may have 1024 bytes
+QUIET = 0.03  # real seconds between two jumps of time
+LONGEST = 300.0  # virtual seconds a call may take
+PATIENT = 0.5  # real seconds to wait for a heartbeat that is due
+
+
+@dataclass
+class Chunk:
+    """A chunk of the cell: who has replicas, the primary first, and the version they are at."""
+
+    handle: int
+    servers: tuple[str, ...]
+    version: int = 1
+
+
+class Call:
+    """A call under way in a thread of its own."""
+
+    def __init__(self, run: Callable[[], dict[str, Any]], what: str) -> None:
+        self.what = what
+        self._run = run
+        self._answer: dict[str, Any] | Exception | None = None
+        self._thread = threading.Thread(target=self._work, name=what, daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return self._answer is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, after at most so many real seconds."""
+        self._thread.join(seconds)
+        return self.done
+
+    def result(self, patience: float = 20.0) -> dict[str, Any]:
+        """What it returned; raises what it raised."""
+        self.wait(patience)
+        if self._answer is None:
+            raise LabFailure(f"{self.what} gave no answer within {patience:g} s of real time")
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    def _work(self) -> None:
+        try:
+            self._answer = self._run()
+        except Exception as error:  # raised again by whoever asks for the result
+            self._answer = error
+
+
+class Cell:
+    """`count` chunkservers, cs1 and so on."""
+
+    def __init__(self, make_cluster: Callable[..., Cluster], count: int) -> None:
+        self.cluster = make_cluster(rate=1.0, limits=SMALL)
+        self.limits = Limits.from_config(SMALL)
+        self.master = StubMaster(self.cluster, self.limits)
+        self.client = ScriptedPeer(self.cluster, "client")
+        self.names = tuple(f"cs{number}" for number in range(1, count + 1))
+        self._handles = itertools.count(7)
+        self._pushes = itertools.count(1)
+        for name in self.names:
+            self.cluster.add(name, "chunkserver", {"master": "master"})
+        self.cluster.start(*self.names)
+
+    # ---- chunks
+
+    def chunk(self, *servers: str, seconds: float | None = None, clock: float = 0.0) -> Chunk:
+        """A new chunk on these servers, or all: replicas everywhere, and a lease for the first; see `grant`."""
+        chunk = self.bare_chunk(*servers)
+        self.grant(chunk, seconds, clock)
+        return chunk
+
+    def bare_chunk(self, *servers: str) -> Chunk:
+        """A new chunk without a lease."""
+        chunk = Chunk(next(self._handles), servers or self.names)
+        self.master.make(chunk.handle, self._real(chunk))
+        return chunk
+
+    def grant(self, chunk: Chunk, seconds: float | None = None, clock: float = 0.0) -> None:
+        """Make the first server primary at the chunk's version, for `seconds` (or a whole lease) from now on.
+
+        `clock`: by how much the primary's clock is ahead of the harness's.
+        """
+        until = self.cluster.now() + clock + (self.limits.lease if seconds is None else seconds)
+        self.master.grant(chunk.handle, chunk.version, chunk.servers[0], chunk.servers[1:], until)
+
+    def advance(self, chunk: Chunk) -> None:
+        """Raise the version everywhere."""
+        previous, chunk.version = chunk.version, chunk.version + 1
+        self.master.advance(chunk.handle, self._real(chunk), previous, chunk.version)
+
+    def _real(self, chunk: Chunk) -> list[str]:
+        """The chunk's servers that are no stubs."""
+        return [name for name in chunk.servers if name in self.names]
+
+    # ---- what clients ask
+
+    def push(self, data: bytes, *chain: str) -> str:
+        """Push along `chain`, or all; the data's id."""
+        data_id = f"data-{next(self._pushes)}"
+        first, *rest = chain or self.names
+        self.client.ask(first, "push", {"data_id": data_id, "chain": rest}, data)
+        return data_id
+
+    def ask_append(self, chunk: Chunk, data_id: str) -> int:
+        """Ask the primary to append pushed data; the offset. RemoteError when it says no."""
+        args = {"handle": chunk.handle, "version": chunk.version, "data_id": data_id}
+        offset = self.client.ask(chunk.servers[0], "append", args).get("offset")
+        if type(offset) is not int or offset < 0:
+            raise LabFailure("append answered without an offset", expected="an int", seen=repr(offset))
+        return offset
+
+    def append(self, chunk: Chunk, data: bytes) -> int:
+        """Push and append; the offset. LabFailure when the server says no."""
+        try:
+            return self.ask_append(chunk, self.push(data, *self._real(chunk)))
+        except RemoteError as error:
+            raise LabFailure(
+                "an append failed although nothing was wrong", expected="an offset", seen=str(error)
+            ) from error
+
+    def begin_append(self, chunk: Chunk, data_id: str) -> Call:
+        """Like `ask_append`, under way; the result is {"offset": int}."""
+        return Call(lambda: {"offset": self.ask_append(chunk, data_id)}, f"append of {data_id}")
+
+    def apply(
+        self,
+        server: str,
+        chunk: Chunk,
+        serial: int,
+        offset: int,
+        data_id: str | None,
+        version: int | None = None,
+    ) -> dict[str, Any]:
+        """Be the primary that sends a mutation to a secondary."""
+        args = {
+            "handle": chunk.handle,
+            "version": chunk.version if version is None else version,
+            "serial": serial,
+            "offset": offset,
+            "data_id": data_id,
+        }
+        return self.client.ask(server, "apply", args)
+
+    def mutate(self, server: str, chunk: Chunk, serial: int, offset: int, data: bytes) -> None:
+        """Push to a secondary and have it applied. LabFailure when the server says no."""
+        try:
+            self.apply(server, chunk, serial, offset, self.push(data, server))
+        except RemoteError as error:
+            raise LabFailure(
+                f"a mutation failed although nothing was wrong: {len(data)} bytes at {offset}, number {serial}",
+                expected="done",
+                seen=str(error),
+            ) from error
+
+    def begin_apply(self, server: str, chunk: Chunk, serial: int, offset: int, data_id: str | None) -> Call:
+        return Call(
+            lambda: self.apply(server, chunk, serial, offset, data_id),
+            f"apply of number {serial} at {server}",
+        )
+
+    def read(self, server: str, chunk: Chunk, offset: int, length: int) -> bytes:
+        args = {"handle": chunk.handle, "offset": offset, "length": length}
+        return self.client.ask_with_payload(server, "read", args)[1]
+
+    def stored(self, server: str) -> dict[int, tuple[int, int]]:
+        """handle: (version, length) of what a server says it stores."""
+        reply = self.client.ask(server, "inventory", {})
+        try:
+            return {int(handle): (int(version), int(length)) for handle, version, length in reply["chunks"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise LabFailure(
+                "inventory answered with something else than docs/protocol.md says", seen=repr(reply)
+            ) from error
+
+    def lengths(self, chunk: Chunk) -> dict[str, int | None]:
+        """Length of the chunk's replica on each of its servers; None where it is not."""
+        return {name: self.stored(name).get(chunk.handle, (0, None))[1] for name in chunk.servers}
+
+    # ---- claims
+
+    def holds(self, server: str, chunk: Chunk, offset: int, data: bytes, when: str) -> None:
+        """LabFailure unless the acknowledged `data` is at `offset`; `when` completes the sentence."""
+        try:
+            found = self.read(server, chunk, offset, len(data))
+        except RemoteError as error:
+            raise LabFailure(
+                f"{server} does not serve acknowledged bytes {when}",
+                expected=f"{_shown(data)} at offset {offset}",
+                seen=str(error),
+            ) from error
+        expect(
+            found == data,
+            f"{server} has lost acknowledged bytes {when}",
+            expected=f"{_shown(data)} at offset {offset}",
+            seen=_shown(found) + ("" if len(found) == len(data) else f", {len(found)} of {len(data)} bytes"),
+        )
+
+    # ---- time
+
+    def finish(self, call: Call) -> dict[str, Any]:
+        """The result of a call that has to wait for something that never comes: time jumps until it is over."""
+        end = self.cluster.now() + LONGEST
+        for jump in itertools.count(1):
+            if call.wait(QUIET):
+                return call.result()
+            if self.cluster.now() > end:
+                break
+            self.cluster.advance(1.0)
+            if jump % int(self.limits.heartbeat) == 0:
+                self._keep_step(call)
+        raise LabFailure(f"{call.what} gave no answer within {LONGEST:g} virtual seconds")
+
+    def _keep_step(self, call: Call) -> None:
+        """Wait for a heartbeat that is due, so that on a busy machine no lease ends for lack of one."""
+        living = [name for name in self.names if self.cluster.nodes[name].alive]
+        give_up = time.monotonic() + PATIENT
+        while time.monotonic() < give_up and not call.done:
+            overdue = self.cluster.now() - 2 * self.limits.heartbeat
+            newest = [self.master.reports(name)[-1:] for name in living]
+            if all(last and last[0].time > overdue for last in newest):
+                return
+            time.sleep(0.002)
+
+    def pass_time(self, seconds: float) -> None:
+        """Time passes while the chunkservers go on reporting, which they do once more at the end or a little after."""
+        end = self.cluster.now() + seconds
+        while self.cluster.now() < end:
+            self.heartbeats()
+
+    def heartbeats(self) -> None:
+        """Wait until every server has sent one more heartbeat; time jumps by as much as that takes."""
+        before = self._beats()
+
+        def all_heard() -> bool:
+            return all(count > before[name] for name, count in self._beats().items())
+
+        self.cluster.advance(self.limits.heartbeat + 0.1)
+        give_up = time.monotonic() + 10.0
+        look_again = time.monotonic() + 0.1
+        while not all_heard():
+            now = time.monotonic()
+            if now > give_up:
+                raise LabFailure(
+                    "no heartbeat came, however much virtual time passed",
+                    expected=f"one every {self.limits.heartbeat:g} s from each of {', '.join(before)}",
+                )
+            if now > look_again:
+                look_again = now + 0.1
+                self.cluster.advance(1.0)
+            time.sleep(0.002)
+
+    def _beats(self) -> dict[str, int]:
+        return {name: len(self.master.reports(name, "heartbeat")) for name in self.names}
+
+
+def refused(codes: str | Sequence[str], call: Callable[[], Any], what: str, why: str | None = None) -> None:
+    """LabFailure unless `call` is answered with an error of one of these codes."""
+    wanted = (codes,) if isinstance(codes, str) else tuple(codes)
+    try:
+        answer = call()
+    except RemoteError as error:
+        expect(
+            error.code in wanted,
+            f"{what} was refused for another reason",
+            expected=" or ".join(wanted),
+            seen=str(error),
+            why=why,
+        )
+        return
+    raise LabFailure(f"{what} was not refused", expected=" or ".join(wanted), seen=repr(answer), why=why)
+
+
+def _shown(data: bytes) -> str:
+    return repr(data) if len(data) <= 30 else f"{data[:30]!r}…"

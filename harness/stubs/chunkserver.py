@@ -1,0 +1,102 @@
+"""A chunkserver for tests of the master: it stores versions, not data, and does what the protocol says.
+
+Time passes only when the test lets it; heartbeats go out only when the test sends them. `leases` are those it was
+granted, by handle: (version, until on its own clock, secondaries).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.cluster import Cluster
+from harness.stubs.peer import ScriptedPeer
+from labkit.errors import NoSuchChunk, StaleVersion
+
+MASTER = "master"
+
+
+class StubChunkserver(ScriptedPeer):
+    def __init__(self, cluster: Cluster, name: str, rack: str = "r1") -> None:
+        self.chunks: dict[int, int] = {}
+        self.leases: dict[int, tuple[int, float, tuple[str, ...]]] = {}
+        self.used = 0
+        self._rack = rack
+        super().__init__(
+            cluster,
+            name,
+            {
+                "create_chunk": self.create_chunk,
+                "advance_version": self.advance_version,
+                "grant_lease": self.grant_lease,
+                "revoke_lease": self.revoke_lease,
+            },
+        )
+
+    # ---- what it tells the master
+
+    def now(self) -> float:
+        return self._cluster.now()
+
+    def register(self) -> dict[str, Any]:
+        """As after a start: it holds no leases."""
+        self.leases.clear()
+        args = {
+            "name": self.name,
+            "sent": self.now(),
+            "chunks": self._stored(),
+            "used": self.used,
+            "rack": self._rack,
+        }
+        return self._obey(self.ask(MASTER, "register", args))
+
+    def heartbeat(self, damaged: Sequence[int] = (), *, keep: bool = True) -> dict[str, Any]:
+        """`keep`: ask to keep the leases it holds."""
+        held = [[handle, lease[0]] for handle, lease in self.leases.items()] if keep else []
+        args = {
+            "name": self.name,
+            "sent": self.now(),
+            "chunks": self._stored(),
+            "damaged": list(damaged),
+            "leases": held,
+            "used": self.used,
+        }
+        reply = self._obey(self.ask(MASTER, "heartbeat", args))
+        if reply.get("register"):
+            self.register()
+        return reply
+
+    def _stored(self) -> list[list[int]]:
+        return [[handle, version] for handle, version in sorted(self.chunks.items())]
+
+    def _obey(self, reply: dict[str, Any]) -> dict[str, Any]:
+        for handle in reply.get("delete", []):
+            self.chunks.pop(handle, None)
+        return reply
+
+    # ---- what the master tells it
+
+    def create_chunk(self, handle: int, version: int) -> dict[str, Any]:
+        self.chunks[handle] = version
+        return {}
+
+    def advance_version(self, handle: int, previous: int, version: int) -> dict[str, Any]:
+        mine = self.chunks.get(handle)
+        if mine is None:
+            raise NoSuchChunk(str(handle))
+        if not previous <= mine <= version:
+            raise StaleVersion(f"at {mine}, asked to go from {previous} to {version}")
+        self.chunks[handle] = version
+        return {}
+
+    def grant_lease(self, handle: int, version: int, until: float, secondaries: list[str]) -> dict[str, Any]:
+        if self.chunks.get(handle) != version:
+            raise StaleVersion(f"at {self.chunks.get(handle)}, granted {version}")
+        self.leases[handle] = (version, until, tuple(secondaries))
+        return {}
+
+    def revoke_lease(self, handle: int, version: int) -> dict[str, Any]:
+        if handle not in self.chunks:
+            raise NoSuchChunk(str(handle))
+        self.leases.pop(handle, None)
+        return {}

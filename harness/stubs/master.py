@@ -1,0 +1,151 @@
+"""A master for tests of the chunkserver: it knows no files, believes reports, and commands what a test says.
+
+It answers `register` and `heartbeat` as docs/protocol.md asks, on the clock that each report itself names. A report
+that is not what the protocol says is refused, and the next look at the reports says so in a LabFailure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure
+from harness.stubs.peer import ScriptedPeer
+from labkit import Limits
+from labkit.errors import BadArguments
+from labkit.protocol import CATALOGUE
+
+REPORTS = ("register", "heartbeat")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a chunkserver said in a `register` or `heartbeat`. `time` is the harness's clock, `sent` the server's."""
+
+    time: float
+    method: str
+    name: str
+    sent: float
+    chunks: Mapping[int, int]
+    damaged: tuple[int, ...] = ()
+    leases: Mapping[int, int] = field(default_factory=dict[int, int])
+
+
+class StubMaster(ScriptedPeer):
+    """What it answers: `delete` holds, by server, the handles its next answer names; `forget` the servers to be told,
+    once, that nobody knows them.
+
+    `promised`: until when, on its own clock, a server may believe to be primary of a chunk.
+    """
+
+    def __init__(self, cluster: Cluster, limits: Limits) -> None:
+        self.delete: dict[str, list[int]] = {}
+        self.forget: set[str] = set()
+        self._renew = True
+        self._lock = threading.Lock()
+        self.promised: dict[tuple[str, int], float] = {}
+        self._limits = limits
+        self._reports: list[Report] = []
+        self._malformed: list[str] = []
+        super().__init__(cluster, "master", {method: self._handler(method) for method in REPORTS})
+
+    # ---- reports
+
+    def reports(self, name: str, method: str | None = None) -> list[Report]:
+        """Those of one server so far, oldest first."""
+        if self._malformed:
+            raise LabFailure(
+                "a report to the master is not what docs/protocol.md says", seen=self._malformed[0]
+            )
+        return [one for one in list(self._reports) if one.name == name and method in (None, one.method)]
+
+    def stop_renewing(self) -> None:
+        """No lease is renewed from now on; what was promised until now is in `promised`."""
+        with self._lock:
+            self._renew = False
+
+    def _handler(self, method: str) -> Callable[..., Mapping[str, Any]]:
+        def handle(**args: Any) -> Mapping[str, Any]:
+            try:
+                report = _report(self._cluster.now(), method, args)
+            except (KeyError, TypeError, ValueError) as error:
+                self._malformed.append(f"{method} {args!r}: {error!r}")
+                raise BadArguments(f"{method}: {error!r}") from error
+            with self._lock:
+                self._reports.append(report)
+                return self._believe(report)
+
+        return handle
+
+    def _believe(self, report: Report) -> Mapping[str, Any]:
+        delete = self.delete.pop(report.name, [])
+        if report.method == "register":
+            return {"delete": delete}
+        unknown = report.name in self.forget
+        self.forget.discard(report.name)
+        until = report.sent + self._limits.lease
+        kept: Sequence[int] = list(report.leases) if self._renew and not unknown else []
+        for handle in kept:
+            self._promise(report.name, handle, until)
+        return {"leases": [[handle, until] for handle in kept], "delete": delete, "register": unknown}
+
+    def _promise(self, name: str, handle: int, until: float) -> None:
+        self.promised[name, handle] = max(until, self.promised.get((name, handle), until))
+
+    # ---- commands
+
+    def make(self, handle: int, servers: Sequence[str], version: int = 1) -> None:
+        """Create empty replicas."""
+        for server in servers:
+            self.ask(server, "create_chunk", {"handle": handle, "version": version})
+
+    def advance(self, handle: int, servers: Sequence[str], previous: int, version: int) -> None:
+        """Raise the version on all of them."""
+        for server in servers:
+            args = {"handle": handle, "previous": previous, "version": version}
+            self.ask(server, "advance_version", args)
+
+    def grant(
+        self, handle: int, version: int, primary: str, secondaries: Sequence[str], until: float
+    ) -> None:
+        """Make `primary` primary until its own clock shows `until`."""
+        with self._lock:
+            self._promise(primary, handle, until)
+        args = {"handle": handle, "version": version, "until": until, "secondaries": list(secondaries)}
+        self.ask(primary, "grant_lease", args)
+
+
+def _report(time: float, method: str, args: Mapping[str, Any]) -> Report:
+    """KeyError, TypeError or ValueError when `args` are not those of the catalogue."""
+    missing = sorted(set(CATALOGUE[method].args) - set(args))
+    if missing:
+        raise ValueError(f"without {', '.join(missing)}")
+    if (
+        type(args["name"]) is not str
+        or type(args["used"]) is not int
+        or type(args["sent"]) not in (int, float)
+    ):
+        raise TypeError("name is a str, used an int, sent a number")
+    beat = method == "heartbeat"
+    return Report(
+        time,
+        method,
+        args["name"],
+        float(args["sent"]),
+        _pairs(args["chunks"]),
+        tuple(_whole(handle) for handle in args["damaged"]) if beat else (),
+        _pairs(args["leases"]) if beat else {},
+    )
+
+
+def _pairs(value: Any) -> dict[int, int]:
+    return {_whole(one): _whole(other) for one, other in cast(list[tuple[Any, Any]], value)}
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no int")
+    return value

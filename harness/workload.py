@@ -1,0 +1,150 @@
+"""Clients at work, and the history of what they saw.
+
+Every operation runs in a thread of the harness that stamps it before the command goes to the client's node and after
+the answer is back: sound whatever the student's code does. One operation at a time per client.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from harness import records
+from harness.cluster import CallRefused, Cluster
+from harness.failures import NOT_IMPLEMENTED, LabFailure
+from harness.history import Complete, Event, InvokeAppend, InvokeScan, OpId, Outcome, RecordId
+from harness.network.frame import REQUEST
+from labkit.checksum import crc32c
+
+OPERATION_PATIENCE = 45.0  # real seconds one operation may take
+
+
+@dataclass
+class Operation:
+    """One operation under way or done. `value` is an append's offset or a scan's rows."""
+
+    invoke: InvokeAppend | InvokeScan
+    done: threading.Event = field(default_factory=threading.Event)
+    outcome: Outcome = Outcome.UNKNOWN
+    completed: float = 0.0
+    value: Any = None
+    failure: LabFailure | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.done.is_set() and self.outcome is Outcome.OK
+
+
+class Workload:
+    """Starts operations on client nodes of `cluster` and remembers them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._numbers = itertools.count(1)
+        self._writers: dict[str, int] = {}
+        self._sequences: Counter[str] = Counter()
+        self._checksums: dict[RecordId, int] = {}
+        self.operations: list[Operation] = []
+
+    def append(self, client: str, path: str, size: int = 200) -> Operation:
+        """Begin an append of a record with a body of `size` bytes."""
+        writer = self._writers.setdefault(client, len(self._writers) + 1)
+        self._sequences[client] += 1
+        sequence = self._sequences[client]
+        content = records.body(writer, sequence, size)
+        invoke = InvokeAppend(
+            OpId(next(self._numbers)),
+            client,
+            self._cluster.now(),
+            path,
+            records.record_id(writer, sequence),
+            len(records.frame(writer, sequence, content)),
+        )
+        self._checksums[invoke.record] = crc32c(content)
+        args = {"path": path, "body": content, "writer": writer, "sequence": sequence}
+        return self._begin(Operation(invoke), "append", args)
+
+    def scan(self, client: str, path: str, *, fresh: bool = True) -> Operation:
+        """Begin a scan; `fresh` opens the file anew."""
+        invoke = InvokeScan(OpId(next(self._numbers)), client, self._cluster.now(), path, fresh)
+        return self._begin(Operation(invoke), "scan", {"path": path, "fresh": fresh})
+
+    def events(self) -> list[Event]:
+        """Everything that happened, for History.of."""
+        attempts = self._attempts()
+        events: list[tuple[float, int, Event]] = []
+        for operation in list(self.operations):
+            op = operation.invoke.op
+            events.append((operation.invoke.time, 0, operation.invoke))
+            if operation.done.is_set():
+                events.append((operation.completed, 1, self._complete(operation, attempts[op])))
+        return [event for _, _, event in sorted(events, key=lambda entry: entry[:2])]
+
+    def raise_failures(self) -> None:
+        """The first failure that is no outcome of an operation but a fault of the client library."""
+        for operation in self.operations:
+            if operation.failure is not None:
+                raise operation.failure
+
+    def _begin(self, operation: Operation, command: str, args: dict[str, Any]) -> Operation:
+        self.operations.append(operation)
+        threading.Thread(target=self._run, args=(operation, command, args), daemon=True).start()
+        return operation
+
+    def _run(self, operation: Operation, command: str, args: dict[str, Any]) -> None:
+        try:
+            value = self._cluster.call(operation.invoke.client, command, patience=OPERATION_PATIENCE, **args)
+            operation.value = _checked(operation.invoke, value)
+            operation.outcome = Outcome.OK
+        except CallRefused as refused:
+            operation.outcome = Outcome.FAIL if refused.definite else Outcome.UNKNOWN
+            if refused.kind == NOT_IMPLEMENTED or not refused.documented:
+                operation.failure = refused
+        except LabFailure as failure:
+            operation.failure = failure
+        operation.completed = self._cluster.now()
+        operation.done.set()
+
+    def _complete(self, operation: Operation, attempts: int) -> Complete:
+        op = operation.invoke.op
+        if isinstance(operation.invoke, InvokeAppend):
+            return Complete(op, operation.completed, operation.outcome, operation.value, attempts)
+        rows = cast(list[list[int]], operation.value or [])
+        seen = tuple((self._seen(*row[1:]), row[0]) for row in rows)
+        return Complete(op, operation.completed, operation.outcome, records=seen)
+
+    def _seen(self, writer: int, sequence: int, checksum: int) -> RecordId:
+        """The record a reader returned; under a name nobody appended if its body is another's."""
+        name = records.record_id(writer, sequence)
+        return name if self._checksums.get(name) == checksum else RecordId(f"{name}, with another body")
+
+    def _attempts(self) -> Counter[OpId]:
+        """How many record appends the wire saw for each operation: those a client sent while it was under way."""
+        by_client: dict[str, list[tuple[float, OpId]]] = {}
+        for operation in self.operations:
+            if isinstance(operation.invoke, InvokeAppend):
+                invoke = operation.invoke
+                by_client.setdefault(invoke.client, []).append((invoke.time, invoke.op))
+        counted: Counter[OpId] = Counter()
+        for frame in self._cluster.network.frames("append", REQUEST):
+            begun = by_client.get(frame.sender, [])
+            position = bisect.bisect_right(begun, frame.time, key=lambda entry: entry[0]) - 1
+            if position >= 0:
+                counted[begun[position][1]] += 2 if frame.fate == "duplicated" else 1
+        return counted
+
+
+def _checked(invoke: InvokeAppend | InvokeScan, value: Any) -> Any:
+    """What the client library returned, or a LabFailure when it is of another type than its docstring says."""
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if isinstance(invoke, InvokeAppend) and not good:
+        raise LabFailure(
+            f"append on {invoke.client} returned no offset",
+            expected="the file offset of the record, an int of at least 0",
+            seen=repr(value),
+        )
+    return value

@@ -1,0 +1,12 @@
+"""CRC32C, the 32-bit checksum of blocks (§5.2) and records (§2.7.2), from a library at memory speed."""
+
+from __future__ import annotations
+
+import google_crc32c
+
+
+def crc32c(data: bytes | bytearray | memoryview, start: int = 0) -> int:
+    """Checksum of `data`, continuing from `start` (the checksum of what came before)."""
+    if not isinstance(data, bytes):
+        data = bytes(data)
+    return google_crc32c.extend(start, data)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

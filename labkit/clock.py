@@ -1,0 +1,68 @@
+"""Time as a node sees it. Everything that waits, waits here.
+
+A node must not use `time.sleep`, `time.monotonic` or socket timeouts for protocol time: under the harness
+the clock runs faster than real time, jumps (a lease of 60 s passes at once) and may be skewed against other
+nodes. Every wait below ends at its deadline on *this* clock, jumps included. `now()` never goes backwards
+and its zero means nothing, so times of two nodes cannot be compared; durations can.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since some unknown moment."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds` of this clock."""
+        ...
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Like `condition.wait`, whose lock the caller holds, on this clock.
+
+        False when the timeout has passed; True otherwise, which like any wake-up may be spurious: look at
+        what you wait for again.
+        """
+        ...
+
+    def wait_for(
+        self, condition: threading.Condition, predicate: Callable[[], bool], timeout: float | None
+    ) -> bool:
+        """Wait until `predicate()` holds or the timeout has passed; the predicate's last value."""
+        ...
+
+    def wait_readable(self, sock: socket.socket, timeout: float | None) -> bool:
+        """True once `sock` has bytes, an end of stream or an error to read; False after the timeout."""
+        ...
+
+
+class SystemClock:
+    """The machine's monotonic clock."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        return condition.wait(None if timeout is None else max(0.0, timeout))
+
+    def wait_for(
+        self, condition: threading.Condition, predicate: Callable[[], bool], timeout: float | None
+    ) -> bool:
+        return condition.wait_for(predicate, timeout)
+
+    def wait_readable(self, sock: socket.socket, timeout: float | None) -> bool:
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        return bool(poller.poll(None if timeout is None else math.ceil(max(0.0, timeout) * 1000)))

@@ -1,0 +1,62 @@
+"""msgpack, made strict: the one serialisation on the wire and in logs.
+
+Exactly these values pass, in both directions: None, bool, int of 64 bits, float, str, bytes, list, dict
+with str keys; tuples are sent as lists. Everything else is a clear error rather than a surprise at the
+other end. `unpack` never builds more than its input could honestly hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgpack
+
+MAX_DEPTH = 64
+
+
+def pack(value: Any) -> bytes:
+    """`value` as msgpack bytes. ValueError or TypeError, in words, when it is not of the kinds above."""
+    _refuse_odd_values(value, MAX_DEPTH)
+    return cast(bytes, msgpack.packb(value, use_bin_type=True))  # pyright: ignore[reportUnknownMemberType]
+
+
+def unpack(data: bytes | bytearray | memoryview) -> Any:
+    """The one value `data` holds. ValueError when it holds anything else, less, or more."""
+    try:
+        return msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            data,
+            raw=False,
+            strict_map_key=True,
+            max_ext_len=0,
+            max_str_len=len(data),
+            max_bin_len=len(data),
+            max_array_len=len(data),
+            max_map_len=len(data),
+        )
+    except (msgpack.exceptions.UnpackException, ValueError, RecursionError) as error:
+        raise ValueError(f"not a msgpack value: {error or type(error).__name__}") from error
+
+
+def _refuse_odd_values(value: Any, depth: int) -> None:
+    kind = type(cast(object, value))
+    if kind is str or kind is bytes or kind is bool or value is None or kind is float:
+        return
+    if kind is int:
+        if not -(2**63) <= value < 2**64:
+            raise ValueError(f"the integer {value} does not fit into 64 bits")
+        return
+    if depth == 0:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                raise TypeError(f"map keys must be str, not {type(key).__name__}")
+            _refuse_odd_values(item, depth - 1)
+        return
+    if kind is list or kind is tuple:
+        for item in value:
+            _refuse_odd_values(item, depth - 1)
+        return
+    raise TypeError(
+        f"{kind.__name__} values cannot be sent; use None, bool, int, float, str, bytes, list, dict"
+    )

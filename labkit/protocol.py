@@ -1,0 +1,296 @@
+"""The wire: how frames are laid out, and the catalogue of every RPC between the nodes.
+
+docs/protocol.md is generated from this module (`python -m tools.protocol --write`), so that anybody can
+write a node in any language. Types in the catalogue are written as a reader expects them: `int`, `str`,
+`[int]` (a list), `{str: int}` (a map), `X?` (X or null).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+# A frame is: u32 header length, u32 payload length (big-endian), header, payload.
+FRAME = struct.Struct(">II")
+MAX_HEADER = 1024 * 1024
+MAX_PAYLOAD = 64 * 1024 * 1024
+
+# A record of §2.7.2 as lab 4 stores it: magic, body length, crc32c of (client + sequence + body), client id,
+# sequence number; then the body. Client and sequence identify the record: equal pairs are duplicates.
+RECORD = struct.Struct(">4sIIQQ")
+RECORD_MAGIC = b"\xf5REC"
+
+HELLO = "rpc.hello"
+
+
+class Role(str, Enum):
+    RPC = "every server"
+    MASTER = "master"
+    CHUNKSERVER = "chunkserver"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One RPC. `args` and `reply` map names to types; `errors` are codes of labkit.errors."""
+
+    name: str
+    role: Role
+    caller: str
+    does: str
+    source: str
+    args: Mapping[str, str] = field(default_factory=dict[str, str])
+    reply: Mapping[str, str] = field(default_factory=dict[str, str])
+    payload: str = ""
+    reply_payload: str = ""
+    errors: tuple[str, ...] = ()
+    at_most_once: bool = True
+
+
+_WHERE = {
+    "handle": "int",
+    "version": "int",
+    "replicas": "[str]",
+}
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        HELLO,
+        Role.RPC,
+        "client",
+        "Tells the server's epoch, a number drawn anew at every start. At-most-once requests carry it, so that a "
+        "server that restarted and forgot can refuse them. Answered by the RPC layer itself.",
+        "lab 1 part C",
+        reply={"epoch": "int"},
+        at_most_once=False,
+    ),
+    # ---- master, asked by clients
+    Method(
+        "create",
+        Role.MASTER,
+        "client",
+        "Make an empty file. Paths are absolute, `/a/b`; the parent directory `/` always exists.",
+        "GFS §2.6.1, §4.1",
+        args={"path": "str"},
+        errors=("file_exists", "invalid_path", "no_such_file"),
+    ),
+    Method(
+        "stat",
+        Role.MASTER,
+        "client",
+        "What the master knows of a file.",
+        "GFS §2.6.1",
+        args={"path": "str"},
+        reply={"chunks": "int"},
+        errors=("no_such_file", "invalid_path"),
+        at_most_once=False,
+    ),
+    Method(
+        "list",
+        Role.MASTER,
+        "client",
+        "All full path names below a directory, sorted.",
+        "GFS §4.1",
+        args={"path": "str"},
+        reply={"paths": "[str]"},
+        errors=("invalid_path", "no_such_file"),
+        at_most_once=False,
+    ),
+    Method(
+        "lookup",
+        Role.MASTER,
+        "client",
+        "Handle, version and up-to-date replicas of the chunk at an index. Replicas the master has not heard of, "
+        "thinks dead, or knows to be stale are left out; the list may be empty.",
+        "GFS §2.4, §4.5",
+        args={"path": "str", "index": "int"},
+        reply=_WHERE,
+        errors=("no_such_file", "no_such_chunk", "invalid_path"),
+        at_most_once=False,
+    ),
+    Method(
+        "allocate",
+        Role.MASTER,
+        "client",
+        "The chunk at an index, made first if the index is the number of chunks the file has. An index behind "
+        "that is a gap and refused. Asking twice gives the same chunk.",
+        "GFS §2.4, §4.2",
+        args={"path": "str", "index": "int"},
+        reply=_WHERE,
+        errors=("no_such_file", "no_such_chunk", "no_replica", "invalid_path"),
+    ),
+    Method(
+        "lease",
+        Role.MASTER,
+        "client",
+        "Who is primary of a chunk. When nobody holds a lease, grants one: the version goes up, is logged, and is "
+        "recorded by every reachable up-to-date replica before anyone hears of it.",
+        "GFS §3.1, §4.5",
+        args={"handle": "int"},
+        reply={"primary": "str", "secondaries": "[str]", "version": "int"},
+        errors=("no_such_chunk", "no_replica"),
+    ),
+    # ---- master, asked by chunkservers
+    Method(
+        "register",
+        Role.MASTER,
+        "chunkserver",
+        "A chunkserver has started (or was told to report again): what it stores. `sent` is its own clock when "
+        "it sent this. Chunks it should drop (orphaned or stale) come back in `delete`.",
+        "GFS §2.6.2, §4.5",
+        args={
+            "name": "str",
+            "sent": "float",
+            "chunks": "[[handle: int, version: int]]",
+            "used": "int",
+            "rack": "str",
+        },
+        reply={"delete": "[int]"},
+        at_most_once=False,
+    ),
+    Method(
+        "heartbeat",
+        Role.MASTER,
+        "chunkserver",
+        "I am alive; what I store; replicas I found damaged; leases I hold and want to keep, by version. "
+        "`leases` in the reply: until when, on the *chunkserver's* clock, each lease now holds (`sent` plus the "
+        "lease time); one that is missing was not renewed. `register` true: the master does not know this "
+        "server, register again.",
+        "GFS §2.1, §3.1, §4.5",
+        args={
+            "name": "str",
+            "sent": "float",
+            "chunks": "[[handle: int, version: int]]",
+            "damaged": "[int]",
+            "leases": "[[handle: int, version: int]]",
+            "used": "int",
+        },
+        reply={"leases": "[[handle: int, until: float]]", "delete": "[int]", "register": "bool"},
+        at_most_once=False,
+    ),
+    Method(
+        "follow",
+        Role.MASTER,
+        "shadow master",
+        "Bytes of the operation log from `position` on, durable ones only; perhaps none, perhaps not all there are. "
+        "What they mean is between a master and its shadow: the layout of the log is the master's own.",
+        "GFS §5.1.3",
+        args={"position": "int"},
+        reply_payload="bytes of the log",
+        at_most_once=False,
+    ),
+    # ---- chunkserver, asked by the master
+    Method(
+        "create_chunk",
+        Role.CHUNKSERVER,
+        "master",
+        "Store an empty replica at version. Durable before the answer. Doing it again is no error.",
+        "GFS §4.2",
+        args={"handle": "int", "version": "int"},
+        errors=("stale_version",),
+        at_most_once=False,
+    ),
+    Method(
+        "advance_version",
+        Role.CHUNKSERVER,
+        "master",
+        "Record that the replica's version is now `version`, because a lease is about to be granted. Refused unless "
+        "the replica is at `previous`, at `version`, or between. Durable before the answer. A lease of an older "
+        "version ends here at once, and no mutation of an older version starts after the answer.",
+        "GFS §4.5",
+        args={"handle": "int", "previous": "int", "version": "int"},
+        errors=("no_such_chunk", "stale_version"),
+        at_most_once=False,
+    ),
+    Method(
+        "grant_lease",
+        Role.CHUNKSERVER,
+        "master",
+        "Be primary of a chunk at `version` until your own clock shows `until`: the `sent` of the last heartbeat "
+        "the master had from you plus the lease time, so that a grant that comes late is no longer than "
+        "one that comes at once. `secondaries` are all other replicas of this version.",
+        "GFS §3.1",
+        args={"handle": "int", "version": "int", "until": "float", "secondaries": "[str]"},
+        errors=("no_such_chunk", "stale_version"),
+        at_most_once=False,
+    ),
+    Method(
+        "revoke_lease",
+        Role.CHUNKSERVER,
+        "master",
+        "Stop being primary of a chunk now. After the answer no mutation of that lease starts.",
+        "GFS §3.1, §3.4",
+        args={"handle": "int", "version": "int"},
+        errors=("no_such_chunk",),
+        at_most_once=False,
+    ),
+    # ---- chunkserver, asked by clients and other chunkservers
+    Method(
+        "push",
+        Role.CHUNKSERVER,
+        "client or chunkserver",
+        "Keep the payload under `data_id` until a mutation uses it, and pass it on to the first of `chain`, which "
+        "passes it on to the rest. The answer means that all of them have it.",
+        "GFS §3.2",
+        args={"data_id": "str", "chain": "[str]"},
+        payload="the data",
+        errors=("too_large", "replica_failed"),
+        at_most_once=False,
+    ),
+    Method(
+        "append",
+        Role.CHUNKSERVER,
+        "client",
+        "To the primary: append the pushed data as one record, at an offset of the primary's choosing, on all "
+        "replicas. The answer means all of them have it, durably, at that offset in the chunk.",
+        "GFS §3.1, §3.3",
+        args={"handle": "int", "version": "int", "data_id": "str"},
+        reply={"offset": "int"},
+        errors=(
+            "no_such_chunk",
+            "not_primary",
+            "stale_version",
+            "unknown_data",
+            "chunk_full",
+            "too_large",
+            "replica_failed",
+            "corrupt",
+        ),
+    ),
+    Method(
+        "apply",
+        Role.CHUNKSERVER,
+        "primary",
+        "To a secondary: do the mutation with this serial number of this lease. Serial numbers start at 1 with "
+        "each version. With `data_id`, write the pushed data at `offset`; without, pad with zeros from `offset` "
+        "to the end of the chunk. Durable before the answer.",
+        "GFS §3.1, §3.3",
+        args={"handle": "int", "version": "int", "serial": "int", "offset": "int", "data_id": "str?"},
+        errors=("no_such_chunk", "stale_version", "unknown_data", "out_of_order", "corrupt"),
+    ),
+    Method(
+        "read",
+        Role.CHUNKSERVER,
+        "client",
+        "Up to `length` bytes at `offset` of the chunk, verified; fewer only at the end of the replica. `length` "
+        "in the reply is the replica's length, the payload the bytes.",
+        "GFS §2.4, §5.2",
+        args={"handle": "int", "offset": "int", "length": "int"},
+        reply={"version": "int", "length": "int"},
+        reply_payload="the bytes",
+        errors=("no_such_chunk", "corrupt", "too_large"),
+        at_most_once=False,
+    ),
+    Method(
+        "inventory",
+        Role.CHUNKSERVER,
+        "anyone",
+        "What this server stores.",
+        "GFS §4.5",
+        reply={"chunks": "[[handle: int, version: int, length: int]]"},
+        at_most_once=False,
+    ),
+)
+
+CATALOGUE: Mapping[str, Method] = {method.name: method for method in METHODS}

@@ -1,0 +1,62 @@
+"""The client's front: any number of servers known by name, calls from any number of threads.
+
+Each thread runs its own call (`calls.OutgoingCall`) on a connection of its own; what calls to one server
+share, its connections and the numbering of calls, is in one `Peer`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from labkit import Context
+from rpc.calls import Peer
+from rpc.messages import Reply
+from rpc.retry import RetryPolicy
+from rpc.wire import Buffer
+
+_DEFAULT_POLICY = RetryPolicy()
+
+
+class Client:
+    """Calls methods of nodes by name. Thread-safe."""
+
+    def __init__(self, context: Context, policy: RetryPolicy = _DEFAULT_POLICY) -> None:
+        self._context = context
+        self._policy = policy
+        # Never shared: two clients with one id would be one client to the server's duplicate table.
+        self._id = context.rng.getrandbits(63)
+        self._lock = threading.Lock()
+        self._peers: dict[str, Peer] = {}
+        self._closed = False
+
+    def call(
+        self,
+        server: str,
+        method: str,
+        args: Mapping[str, Any] | None = None,
+        payload: Buffer = b"",
+        *,
+        at_most_once: bool = True,
+        policy: RetryPolicy | None = None,
+    ) -> Reply:
+        """Call `method` of node `server`, and wait for its reply as long as `policy` allows.
+
+        At most once: however often the request is sent, it runs once or not at all. Best effort
+        (`at_most_once=False`): it may run once for every time it is sent; for methods where that is harmless.
+
+        Raises the RemoteError the server answered with; Unreachable, CallTimeout or ConnectionLost as told
+        in `calls`; TypeError or ValueError, with nothing sent, for arguments that cannot be sent. After
+        `close` every call is Unreachable.
+        """
+        raise NotImplementedError(
+            "lab 1 part B: number the call, run an OutgoingCall; part C: end its seq in the session "
+            "whatever happens"
+        )
+
+    def close(self) -> None:
+        """Close all connections. Calls under way end soon, with ConnectionLost or Unreachable."""
+        raise NotImplementedError(
+            "lab 1 part D: close the pool of every peer, and of those that are added later"
+        )

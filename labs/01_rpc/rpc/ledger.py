@@ -1,0 +1,65 @@
+"""What the bank knows, as pure decisions: balances, and the last answer each client was given.
+
+Concept: exactly once = the client repeats without end + the server runs at most once, crashes included. For the
+second half the answer has to be as durable as what it answers about: an `Entry` holds both, so that they are
+written together or not at all. Replaying the entries in order gives the same ledger again, answers included.
+
+A client has one transfer under way at a time and numbers them 1, 2, 3, …; so its last answer is all that a repeat
+can ask for, and the memory is one answer per client however long the bank lives.
+
+    number     = last          < last         > last
+    recall     the answer      OutOfOrder     None: new, decide it
+
+Source: Birrell and Nelson 1984 §3.2 for the numbering; Saltzer and Kaashoek §9 for logging the result with the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Entry(NamedTuple):
+    """One decided transfer: who asked, what, and whether it was `done`. Its fields are the record on the disk."""
+
+    client: int
+    number: int
+    source: str
+    target: str
+    amount: int
+    done: bool
+
+
+class Ledger:
+    """Not thread-safe: the bank holds a lock around it."""
+
+    def __init__(self, opening: Mapping[str, int]) -> None:
+        """Accounts and what is in them before the first entry."""
+        self.balances = dict(opening)
+        self._last: dict[int, Entry] = {}
+
+    def recall(self, client: int, number: int) -> bool | None:
+        """The answer this transfer was given, None if it is a new one.
+
+        OutOfOrder (not definite: it may well have been done) when the client has gone on to a later number.
+        """
+        raise NotImplementedError("lab 1 part E: the table in the module's docstring")
+
+    def decide(self, client: int, number: int, source: str, target: str, amount: int) -> Entry:
+        """What a new transfer comes to: done if `source` has enough, else not. Changes nothing.
+
+        BadArguments when an account is unknown, both are the same, or the amount is not a positive int.
+        """
+        raise NotImplementedError(
+            "lab 1 part E: a refusal is an Entry too: a repeat must not find the account filled and succeed"
+        )
+
+    def apply(self, entry: Entry) -> None:
+        """Make `entry`, which is durable by now, so."""
+        raise NotImplementedError(
+            "lab 1 part E: move the money if it was done, and remember the answer in either case"
+        )
+
+    def snapshot(self) -> dict[str, Any]:
+        """All balances."""
+        return dict(self.balances)

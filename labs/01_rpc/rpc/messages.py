@@ -1,0 +1,65 @@
+"""What the headers of frames say: requests and replies, without any IO.
+
+A request is {"method", "args", "xid": [client, seq], "ack", "epoch"}, a reply {"xid", "result"} or {"xid",
+"error"}. The pair (client, seq) names a call for ever: every transmission of it carries the same one, and
+its reply too (Birrell and Nelson 1984, §3.2). Keys nobody knows are ignored, so that the protocol can grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from labkit.errors import RemoteError
+from rpc.wire import Buffer, Frame
+
+
+class Reply(NamedTuple):
+    """What a call gives back: a plain value, and bulk bytes beside it. Handlers may return one too."""
+
+    value: Any = None
+    payload: Buffer = b""
+
+
+class Request(NamedTuple):
+    """One call as it goes over the wire. `epoch` None: best effort, `ack` means nothing then.
+
+    `ack` says: every at-most-once call of this client to this server with seq <= ack has been answered, or
+    given up for good; none will be sent again.
+    """
+
+    method: str
+    args: Mapping[str, Any]
+    client: int
+    seq: int
+    ack: int = 0
+    epoch: int | None = None
+    payload: Buffer = b""
+
+    def encode(self) -> list[Buffer]:
+        """The request as a frame for `FrameStream.send`; ValueError or TypeError if it cannot be one."""
+        raise NotImplementedError("lab 1 part B: the header's keys are method, args, xid, ack, epoch")
+
+    @staticmethod
+    def parse(frame: Frame) -> Request:
+        """The request in a received frame. MalformedFrame when a key is missing or has another type."""
+        raise NotImplementedError(
+            "lab 1 part B: check every type: the header was written by a stranger (a bool is no int here)"
+        )
+
+
+def encode_reply(request: Request, outcome: Reply | RemoteError) -> list[Buffer]:
+    """The frame that answers `request`. ValueError or TypeError when a value in it cannot be sent."""
+    raise NotImplementedError(
+        "lab 1 part B: the request's xid, and either result (with the payload) or error (to_wire())"
+    )
+
+
+def parse_reply(frame: Frame, xid: list[int]) -> Reply | RemoteError | None:
+    """What `frame` answers to the call `xid` ([client, seq]); None when it answers another one.
+
+    The error is returned, not raised, as its own class. MalformedFrame when the frame is no reply.
+    """
+    raise NotImplementedError(
+        "lab 1 part B: compare the xid first, then look for error (RemoteError.from_wire) or result"
+    )

@@ -1,0 +1,95 @@
+"""Frames as bytes, without any IO: `u32 header length | u32 payload length | header | payload`.
+
+The header is a msgpack map; the payload is bulk data and travels beside it, so that a megabyte is never
+copied into a header. Both lengths are bounded and come from a stranger: whatever they claim, memory is
+only spent on bytes that arrived. Source: docs/protocol.md; the shape of `FrameAssembler` (room, filled,
+take) keeps the decision where bytes go apart from the socket they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from labkit.protocol import FRAME
+
+Buffer = bytes | bytearray | memoryview
+
+PREFIX = FRAME.size
+SMALL = 4096  # a frame up to this size arrives in one receive and allocates nothing before it is complete
+TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
+
+
+class Frame(NamedTuple):
+    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
+
+    header: dict[str, Any]
+    payload: Buffer
+
+
+def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
+    """The frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
+
+    The second buffer is missing when the payload is empty. TypeError or ValueError, and so nothing sent,
+    for a value that msgpack cannot carry, a payload that is no bytes-like object, or a header or payload
+    above `MAX_HEADER` or `MAX_PAYLOAD` bytes. Lengths count bytes, whatever items a memoryview has.
+    """
+    raise NotImplementedError(
+        "lab 1 part A: pack the header with labkit.codec, check both sizes, put FRAME.pack in front"
+    )
+
+
+def parse_prefix(data: Buffer, start: int = 0) -> tuple[int, int]:
+    """(header length, payload length) of the frame whose first `PREFIX` bytes are in `data` at `start`.
+
+    MalformedFrame when the header is empty or longer than MAX_HEADER, or the payload than MAX_PAYLOAD.
+    """
+    raise NotImplementedError(
+        "lab 1 part A: FRAME.unpack_from, then compare with the bounds in labkit.protocol"
+    )
+
+
+def parse_header(data: Buffer) -> dict[str, Any]:
+    """The header's map. MalformedFrame when the bytes are not exactly one msgpack map with str keys."""
+    raise NotImplementedError(
+        "lab 1 part A: labkit.codec.unpack raises ValueError; a list or a number is no header either"
+    )
+
+
+class FrameAssembler:
+    """Puts frames together from bytes that come in pieces of any size; knows nothing of sockets.
+
+    Use: receive into `room()`, report how much arrived to `filled(count)`, then `take()` frames until it
+    gives None; a room is good for one receive. All state is here, so a receiver that gave up waiting in the middle of a frame can simply
+    go on later. After MalformedFrame the rest of the stream means nothing: throw both away.
+    """
+
+    def __init__(self) -> None:
+        raise NotImplementedError(
+            "lab 1 part A: a small buffer for prefixes and small frames, and the part of a frame being filled"
+        )
+
+    def room(self) -> memoryview:
+        """Where the next bytes belong; never empty after `take()` gave None."""
+        raise NotImplementedError(
+            "lab 1 part A: large parts are received in place, everything else into the small buffer"
+        )
+
+    def filled(self, count: int) -> None:
+        """`count` bytes were put at the beginning of `room()`."""
+        raise NotImplementedError(
+            "lab 1 part A: remember how far the buffer that room() gave out is filled now"
+        )
+
+    def between_frames(self) -> bool:
+        """True when no byte of an unfinished frame has arrived: the only clean place for a stream to end."""
+        raise NotImplementedError("lab 1 part A: nothing in the small buffer, and no part on its way")
+
+    def take(self) -> Frame | None:
+        """The next whole frame, or None until more bytes arrive. MalformedFrame as early as it is known.
+
+        A claimed length never allocates more than `TRUST` bytes, or twice what has arrived of it.
+        """
+        raise NotImplementedError(
+            "lab 1 part A: prefix, then header, then payload; each may still be incomplete"
+        )

@@ -1,0 +1,154 @@
+"""The master's node: its methods on the wire, its threads, start and stop. Glue: nothing is decided here."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable
+from typing import Any, cast
+
+from rpc import Reply, Server
+
+from gfs_master.chunkservers import Chunkservers
+from gfs_master.creation import Creation
+from gfs_master.granting import Granting
+from gfs_master.heartbeats import Heartbeats
+from gfs_master.metadata import Metadata
+from labkit import Context
+from labkit.errors import BadArguments
+
+LOOKS_PER_HEARTBEAT = 5
+
+
+class Master:
+    """A running master. Methods named as in the catalogue (labkit/protocol.py) are its handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._metadata = Metadata(context)
+        self._chunkservers = Chunkservers(context)
+        self._creation = Creation(context, self._metadata, self._chunkservers)
+        self._granting = Granting(context, self._metadata, self._chunkservers)
+        self._heartbeats = Heartbeats(context, self._metadata, self._granting)
+        self._stopped = False
+        self._stopping = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        methods = (
+            self.create,
+            self.stat,
+            self.list,
+            self.lookup,
+            self.allocate,
+            self.lease,
+            self.register,
+            self.heartbeat,
+            self.follow,
+        )
+        self._server = Server(context, {method.__name__: method for method in methods})
+
+    def start(self) -> None:
+        """Serve; from part E on, also look for dead servers and for unwanted leases, now and then."""
+        raise NotImplementedError(
+            "lab 2 part A: start the server; part E: each look-around in a thread of its own, on the "
+            "clock, until stop()"
+        )
+
+    def stop(self) -> None:
+        """Stop answering, and end all threads."""
+        with self._stopping:
+            self._stopped = True
+            self._stopping.notify_all()
+        self._server.stop()
+        self._chunkservers.close()
+        for thread in self._threads:
+            thread.join(5.0)
+        self._metadata.close()
+
+    # ---- asked by clients
+
+    def create(self, path: str) -> dict[str, Any]:
+        """Make an empty file. Errors of Namespace.check_create. Durable when it returns, like all below."""
+        raise NotImplementedError("lab 2 part A: in one section: check, then record")
+
+    def stat(self, path: str) -> dict[str, Any]:
+        """How many chunks a file has. Errors of Namespace.file."""
+        raise NotImplementedError("lab 2 part A: readers need a section as well")
+
+    def list(self, path: str) -> dict[str, Any]:
+        """What lies below a directory. Errors of Namespace.list."""
+        raise NotImplementedError("lab 2 part A: as stat")
+
+    def lookup(self, path: str, index: int) -> dict[str, Any]:
+        """Where the chunk at an index is. Errors of Namespace.handle_at; BadArguments."""
+        raise NotImplementedError("lab 2 part B: Namespace.handle_at, Metadata.location")
+
+    def allocate(self, path: str, index: int) -> dict[str, Any]:
+        """The same, the chunk made first if it is the next. Errors of Creation.allocate; BadArguments."""
+        raise NotImplementedError("lab 2 part B: Creation")
+
+    def lease(self, handle: int) -> dict[str, Any]:
+        """Who is primary of a chunk. Errors of Granting.lease; BadArguments."""
+        raise NotImplementedError("lab 2 part C: Granting")
+
+    # ---- asked by chunkservers
+
+    def register(self, name: str, sent: float, chunks: Any, used: int, rack: str) -> dict[str, Any]:
+        """Heartbeats.register, once the arguments are known to be what they should be."""
+        stored = dict(_pairs(chunks))
+        return self._heartbeats.register(_text(name), _moment(sent), stored, _integer(used), _text(rack))
+
+    def heartbeat(
+        self, name: str, sent: float, chunks: Any, damaged: Any, leases: Any, used: int
+    ) -> dict[str, Any]:
+        """Heartbeats.heartbeat, likewise."""
+        stored = dict(_pairs(chunks))
+        handles = [_integer(handle) for handle in _items(damaged)]
+        claims = list(_pairs(leases))
+        used = _integer(used)
+        return self._heartbeats.heartbeat(_text(name), _moment(sent), stored, handles, claims, used)
+
+    # ---- asked by shadows
+
+    def follow(self, position: int) -> Reply:
+        """The durable log from `position` on, as far as one answer carries it."""
+        raise NotImplementedError("lab 2 part F: Metadata.log_from")
+
+
+def start(context: Context) -> Master:
+    """A master that has recovered what its disk holds and answers calls."""
+    master = Master(context)
+    master.start()
+    return master
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int):
+        raise BadArguments(f"{value!r} should be an integer")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadArguments(f"{value!r} should be a string")
+    return value
+
+
+def _moment(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadArguments(f"{value!r} is no time")
+    return value
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if not isinstance(value, list):
+        raise BadArguments(f"{value!r} should be a list")
+    return cast("list[Any]", value)
+
+
+def _pairs(value: Any) -> Iterable[tuple[int, int]]:
+    for item in _items(value):
+        match item:
+            case [int(handle), int(version)]:
+                yield handle, version
+            case _:
+                raise BadArguments(f"{item!r} should be a pair of integers")

@@ -1,0 +1,169 @@
+"""Lab 3 part A: what was acknowledged survives every crash, and no flipped bit is ever served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure
+from harness.grading import claim, expect
+from harness.stubs.cell import Cell, refused
+from labkit.errors import RemoteError
+
+MakeCluster = Callable[..., Cluster]
+
+RECORD = b"The quick brown fox jumps over the lazy dog. " * 20  # 900 bytes: two blocks, the second not full
+EVENLY, NEAR_THE_END = 6, 8  # flips per file
+
+
+@claim(
+    "What is acknowledged survives a crash at every disk operation of a later mutation",
+    hint="data, sync, then what says that it is valid, sync, then the answer",
+    read="labs/03_chunkserver/README.md#part-a-storage-that-notices-damage",
+)
+def test_acknowledged_bytes_survive(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 1)
+    first, second = (
+        b"first " * 80,
+        b"x" * 100,
+    )  # the second begins in the block of the first, and ends in the next
+    end = len(first)
+    clean = cell.bare_chunk()
+    cell.mutate("cs1", clean, 1, 0, first)
+    before = len(cell.cluster.operations("cs1"))
+    cell.mutate("cs1", clean, 2, end, second)
+    points = len(cell.cluster.operations("cs1")) - before
+    expect(points > 0, "a mutation was answered without writing anything to the disk")
+    for operation in range(1, points + 1):
+        for when in ("before", "half", "after"):
+            chunk = cell.bare_chunk()
+            cell.mutate("cs1", chunk, 1, 0, first)
+            data_id = cell.push(second)
+            promised = [(0, first)]
+            cell.cluster.crash_at("cs1", operation, when)
+            try:
+                cell.apply("cs1", chunk, 2, end, data_id)
+                promised.append((end, second))
+            except LabFailure:
+                cell.cluster.wait_dead("cs1")
+            cell.cluster.restart("cs1")
+            crash = f"after a crash {when} disk operation {operation} of {points} of a mutation"
+            for offset, data in promised:
+                cell.holds("cs1", chunk, offset, data, crash)
+            # What the crash left behind the last acknowledged byte must not come through, nor stand in the way.
+            offset, last = promised[-1]
+            promised.append((offset + len(last), b"next"))
+            data_id = cell.push(b"next")
+            cell.finish(cell.begin_apply("cs1", chunk, 3, offset + len(last), data_id))
+            for offset, data in promised:
+                cell.holds("cs1", chunk, offset, data, f"and one more mutation, {crash}")
+
+
+@claim(
+    "A flipped bit in a record is not served, and the master hears of it",
+    hint="verify every block a read touches before you answer, and remember which replica failed",
+    read="labs/03_chunkserver/README.md#part-a-storage-that-notices-damage",
+)
+def test_flipped_bits(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 1)
+    damaged, healthy = cell.bare_chunk(), cell.bare_chunk()
+    cell.mutate("cs1", damaged, 1, 0, RECORD)
+    other = b"another chunk " * 50
+    cell.mutate("cs1", healthy, 1, 0, other)
+    cell.cluster.crash("cs1")
+    mark = RECORD[:60]
+    holding = [path for path in cell.cluster.nodes["cs1"].disk.iterdir() if mark in path.read_bytes()]
+    expect(
+        holding,
+        "an acknowledged record is nowhere on the disk",
+        expected="a file with its bytes: write them as they are, checksums apart from them (GFS §5.2)",
+    )
+    for path in holding:
+        flip(path, path.read_bytes().index(mark) + 30)
+    cell.cluster.start("cs1")
+    refused(
+        "corrupt",
+        lambda: cell.read("cs1", damaged, 0, len(RECORD)),
+        "a read of a block with a flipped bit",
+    )
+    cell.holds("cs1", healthy, 0, other, "of a chunk whose neighbour is damaged")
+    cell.heartbeats()
+    cell.heartbeats()
+    last = cell.master.reports("cs1", "heartbeat")[-1]
+    expect(
+        last.damaged == (damaged.handle,),
+        "the heartbeats do not say which replica is damaged",
+        expected=f"damaged: [{damaged.handle}]",
+        seen=f"damaged: {list(last.damaged)}",
+        why="the master makes a new replica from a good one only when it knows (GFS §5.2)",
+    )
+
+
+@claim(
+    "Wherever on the disk a bit flips, a read gives the right bytes or none",
+    hint="what says how long a replica is needs a checksum as well, and its last entry too",
+    read="labs/03_chunkserver/README.md#part-a-storage-that-notices-damage",
+)
+def test_a_flip_anywhere(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 1)
+    chunk = cell.bare_chunk()
+    whole = RECORD + b"last"
+    cell.mutate("cs1", chunk, 1, 0, RECORD)
+    cell.mutate("cs1", chunk, 2, len(RECORD), b"last")
+    expect(cell.read("cs1", chunk, 0, 4096) == whole, "two records in an empty chunk are not its contents")
+    cell.cluster.crash("cs1")
+    disk = cell.cluster.nodes["cs1"].disk
+    image = {path: path.read_bytes() for path in disk.iterdir()}
+    for path, content in image.items():
+        for position in positions(len(content)):
+            restore(disk, image)
+            flip(path, position)
+            cell.cluster.start("cs1")
+            where = f"bit 2 of byte {position} of the {len(content)} in the file {path.name}"
+            try:
+                found = cell.read("cs1", chunk, 0, 4096)
+            except RemoteError as error:
+                expect(
+                    error.code in ("corrupt", "no_such_chunk"),
+                    "a damaged replica is refused for another reason",
+                    expected="corrupt",
+                    seen=f"{error}, after a flip of {where}",
+                )
+            else:
+                expect(
+                    found == whole,
+                    "a damaged replica was served",
+                    expected=f"the error corrupt, or the {len(whole)} bytes that were acknowledged",
+                    seen=difference(found, whole) + f", after a flip of {where}",
+                    why="a reader that is told fewer or other bytes takes them for the truth",
+                )
+            cell.cluster.crash("cs1")
+
+
+def positions(size: int) -> list[int]:
+    """Evenly over the file, and close together at its end, where the last thing that was written stands."""
+    even = {size * step // EVENLY for step in range(EVENLY)}
+    end = {size - 1 - 6 * step for step in range(NEAR_THE_END)}
+    return sorted(position for position in even | end if 0 <= position < size)
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 4
+    path.write_bytes(content)
+
+
+def restore(disk: Path, image: dict[Path, bytes]) -> None:
+    for path in disk.iterdir():
+        if path not in image:
+            path.unlink()
+    for path, content in image.items():
+        path.write_bytes(content)
+
+
+def difference(found: bytes, whole: bytes) -> str:
+    if len(found) != len(whole):
+        return f"{len(found)} bytes"
+    pairs = enumerate(zip(found, whole, strict=True))
+    return f"wrong bytes at {[at for at, (one, other) in pairs if one != other][:3]}"

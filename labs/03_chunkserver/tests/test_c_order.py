@@ -1,0 +1,208 @@
+"""Lab 3 part C: one order of mutations on all replicas, decided by whoever holds the lease, and nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from harness.cluster import Cluster
+from harness.grading import claim, expect
+from harness.network.faults import Aim
+from harness.network.frame import Frame
+from harness.stubs.cell import Call, Cell, Chunk, refused
+from harness.stubs.peer import ScriptedPeer
+from labkit.errors import Corrupt, HandlerFailed, OutOfOrder, RemoteError, StaleVersion, UnknownData
+
+MakeCluster = Callable[..., Cluster]
+
+WAITS = 0.1  # real seconds: all that a correct secondary does meanwhile is wait, a wrong one has long applied
+APPLIED_BY = 3.0  # real seconds a primary has to send its mutation before time jumps
+
+
+@claim(
+    "A secondary applies mutations in the order of their serial numbers, whatever order they come in",
+    hint="wait, for a bounded time, until every earlier number is done",
+    read="labs/03_chunkserver/README.md#part-c-one-order-for-all",
+)
+def test_serial_order(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 1)
+    chunk = cell.bare_chunk()
+    ids = {serial: cell.push(bytes([64 + serial]) * 4) for serial in (1, 2, 3, 4)}
+    cell.cluster.set_rate(0.0)  # nobody loses patience
+    calls: dict[int, Call] = {}
+    for serial in (3, 4, 2, 1):  # each writes four bytes, and so over two of the one before
+        calls[serial] = cell.begin_apply("cs1", chunk, serial, 2 * (serial - 1), ids[serial])
+        if serial > 1:
+            calls[serial].wait(WAITS)
+    answers: dict[int, str] = {}
+    for serial, call in calls.items():
+        try:
+            call.result()
+            answers[serial] = "done"
+        except RemoteError as error:
+            answers[serial] = str(error)
+    expect(
+        set(answers.values()) == {"done"},
+        "mutations are not applied in the order of their serial numbers",
+        expected="numbers 3, 4 and 2, which came first, wait until number 1 is done",
+        seen="; ".join(f"number {serial}: {answer}" for serial, answer in sorted(answers.items())),
+    )
+    found = cell.read("cs1", chunk, 0, 100)
+    expect(
+        found == b"AABBCCDDDD",
+        "overlapping mutations were not applied in the order of their serial numbers",
+        expected="AABBCCDDDD: AAAA at 0, then BBBB at 2, CCCC at 4, DDDD at 6",
+        seen=found.decode("latin-1"),
+        why="replicas that apply in different orders hold different bytes for ever",
+    )
+
+
+@claim(
+    "A serial number that never comes does not stop the others, and is refused when it comes late",
+    hint="after limits.reorder_wait the missing numbers are given up; a number whose turn has passed is out_of_order",
+    read="labs/03_chunkserver/README.md#part-c-one-order-for-all",
+)
+def test_a_number_that_never_comes(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 1)
+    chunk = cell.bare_chunk()
+    first, second, third = cell.push(b"AAAA"), cell.push(b"BBBB"), cell.push(b"CCCC")
+    cell.finish(cell.begin_apply("cs1", chunk, 2, 0, second))
+    refused(
+        "out_of_order",
+        lambda: cell.apply("cs1", chunk, 1, 0, first),
+        "number 1, which came when number 2 had been applied",
+        why="the mutation failed as a whole long ago; applied now, it would write over a later one",
+    )
+    cell.finish(cell.begin_apply("cs1", chunk, 3, 4, third))
+    cell.holds("cs1", chunk, 0, b"BBBBCCCC", "after number 1 came too late")
+
+
+@claim(
+    "Only a primary with a valid lease of the right version orders mutations",
+    hint="a lease holds until your own clock shows `until`, and no longer; versions must agree on both sides",
+    read="labs/03_chunkserver/README.md#part-c-one-order-for-all",
+)
+def test_lease_and_version(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 2)
+    data_id = cell.push(b"data")
+    cell.master.stop_renewing()
+    half = cell.limits.lease / 2
+    bare, whole, short = cell.bare_chunk(), cell.chunk(), cell.chunk(seconds=half)
+    refused("not_primary", lambda: cell.ask_append(bare, data_id), "an append at a server without a lease")
+    refused(
+        "not_primary",
+        lambda: cell.ask_append(Chunk(whole.handle, ("cs2",), whole.version), data_id),
+        "an append at a secondary",
+    )
+    for chunk in (whole, short):
+        cell.ask_append(chunk, data_id)
+    refused(
+        "stale_version",
+        lambda: cell.ask_append(Chunk(whole.handle, whole.servers, whole.version + 1), data_id),
+        "an append by a client that believes in another version",
+    )
+    refused(
+        "stale_version",
+        lambda: cell.apply("cs2", bare, 1, 0, data_id, version=bare.version - 1),
+        "a secondary's mutation of an older version",
+        why="a primary that has lost its lease must not mutate among those of its successor",
+    )
+    cell.cluster.advance(max(0.0, cell.master.promised["cs1", short.handle] - cell.cluster.now()) + 1)
+    refused(
+        "not_primary",
+        lambda: cell.ask_append(short, data_id),
+        f"an append after a lease of {half:g} s, which was not renewed, has run out",
+        why="the lease ends when `until` says: the master has counted it from an earlier moment than you",
+    )
+    cell.cluster.advance(max(0.0, cell.master.promised["cs1", whole.handle] - cell.cluster.now()) + 1)
+    refused("not_primary", lambda: cell.ask_append(whole, data_id), "an append after the lease has run out")
+
+
+@claim(
+    "A lease that ends while a request waits inside the primary orders nothing more",
+    hint="look at the lease again when the request's turn has come, under the lock under which you apply",
+    read="labs/03_chunkserver/README.md#part-c-one-order-for-all",
+)
+def test_the_lease_is_looked_at_when_it_counts(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 2)
+    chunk = cell.chunk()
+    network = cell.cluster.network
+    one, other = cell.push(b"one"), cell.push(b"other")
+    held = network.hold(Aim("apply", "reply", sender="cs2", receiver="cs1", times=None))
+    first = cell.begin_append(chunk, one)
+    cell.cluster.until(held.first.is_set, "the answer of cs2 to the first mutation")
+    cell.master.stop_renewing()
+    arrived = network.watch(Aim("append", "request", receiver="cs1"))
+    second = cell.begin_append(chunk, other)
+    cell.cluster.until(arrived.seen.is_set, "the second append request on its way to cs1")
+    # Either the primary lets the second pass the first, and then its mutation is out well before time jumps; or the
+    # second waits for the first inside the primary, and comes to its turn when there is no lease any more.
+    wait_for_mutation(cell, 2, second)
+    until = cell.master.promised["cs1", chunk.handle]
+    cell.cluster.advance(max(0.0, until - cell.cluster.now()) + 1)
+    network.release(held)
+    for call in (first, second):
+        with contextlib.suppress(RemoteError):  # whether they failed is not the question
+            cell.finish(call)
+    begun: dict[Any, Frame] = {}
+    for frame in network.frames("apply", "request", sender="cs1"):
+        begun.setdefault((frame.header.get("args") or {}).get("serial"), frame)
+    late = [serial for serial, frame in begun.items() if frame.time > until]
+    expect(
+        not late,
+        "a mutation was ordered by a server whose lease had ended",
+        expected="not_primary for an append whose turn comes after the end of the lease",
+        seen=f"the first message of mutation {late[0] if late else ''} left cs1 after the lease had ended",
+        why="the master may have made another server primary meanwhile: two orders for one chunk",
+    )
+
+
+def wait_for_mutation(cell: Cell, serial: int, append: Call) -> None:
+    """Return when the primary has sent a mutation of this number, or the append has ended, or after a while."""
+    end = time.monotonic() + APPLIED_BY
+    while time.monotonic() < end and not append.done:
+        frames = cell.cluster.network.frames("apply", "request", sender="cs1")
+        if any((frame.header.get("args") or {}).get("serial") == serial for frame in frames):
+            return
+        time.sleep(0.01)
+
+
+@claim(
+    "The primary says no when a secondary did not apply, whatever the secondary said or did not say",
+    hint="the answer ok means that every replica of this version has the record",
+    read="labs/03_chunkserver/README.md#part-c-one-order-for-all",
+)
+def test_a_secondary_fails(make_cluster: MakeCluster) -> None:
+    cell = Cell(make_cluster, 2)
+    says: dict[str, RemoteError | None] = {"now": None}
+
+    def apply(**_: Any) -> dict[str, Any]:
+        if says["now"] is not None:
+            raise says["now"]
+        return {}
+
+    secondary = ScriptedPeer(cell.cluster, "stub", {"apply": apply})
+    chunk = cell.chunk("cs1", "cs2", "stub")
+    data_id = cell.push(b"data")
+    cell.ask_append(chunk, data_id)
+    expect(
+        len(secondary.got("apply")) >= 1,
+        "an append was acknowledged without a word to one of the secondaries",
+        expected="an apply to each of the secondaries that the grant named",
+    )
+    for error in (UnknownData, OutOfOrder, Corrupt, StaleVersion, HandlerFailed):
+        says["now"] = error("says the test")
+        append = cell.begin_append(chunk, data_id)
+        refused(
+            "replica_failed",
+            lambda append=append: cell.finish(append),
+            f"an append to which one of two secondaries said {error.code}",
+        )
+    says["now"] = None
+    cell.cluster.network.drop(Aim("apply", "request", receiver="stub", times=None))
+    append = cell.begin_append(chunk, data_id)
+    refused(
+        "replica_failed", lambda: cell.finish(append), "an append that one of two secondaries never heard of"
+    )

@@ -1,0 +1,34 @@
+"""Lab 4: the client of the cluster, and what it may promise (GFS §2.7).
+
+Read in this order:
+
+    records.py       B   a record, and how to find it among padding, fragments and copies
+    locations.py     A   the cache of the master's answers
+    patience.py      A   how long to try, how long to rest
+    master.py        A   the master, seen through the cache
+    chunkservers.py      the chunkservers (given)
+    reader.py        A B choice of replica, reading, scanning
+    retry.py         C   what an error means, what to do next
+    appender.py      C   record append
+    client.py            the whole (given, but for one method)
+    failures.py          its errors (given)
+    scenarios.py     D   how to make a correct system go wrong
+    book.py          E   what a replica tells its primary
+    strict.py        E   a chunkserver that leaves no duplicates
+"""
+
+from consistency.client import Client
+from consistency.failures import AppendFailed, BadReply, ReadFailed
+from consistency.records import Found, Record, RecordId
+from consistency.strict import start_strict_chunkserver
+
+__all__ = [
+    "AppendFailed",
+    "BadReply",
+    "Client",
+    "Found",
+    "ReadFailed",
+    "Record",
+    "RecordId",
+    "start_strict_chunkserver",
+]

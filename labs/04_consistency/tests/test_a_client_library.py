@@ -1,0 +1,205 @@
+"""Lab 4 part A: the client library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness import records
+from harness.cluster import CallRefused, Cluster
+from harness.failures import NOT_IMPLEMENTED
+from harness.gfs import Gfs
+from harness.grading import claim, expect
+from harness.history import Outcome
+from harness.network.faults import Aim, Drop, Partition, When
+from harness.network.frame import Frame
+from harness.truth import MASTER
+
+LOG = "/log"
+SMALL = 4096  # no question to the master and no answer needs as much
+
+
+def with_records(gfs: Gfs, count: int, size: int) -> list[tuple[int, bytes]]:
+    """Records of c1 in LOG: where each is, and its frame."""
+    placed: list[tuple[int, bytes]] = []
+    for sequence in range(1, count + 1):
+        content = records.body(9, sequence, size)
+        args: dict[str, Any] = {"path": LOG, "body": content, "writer": 9, "sequence": sequence}
+        placed.append((gfs.cluster.call("c1", "append", **args), records.frame(9, sequence, content)))
+    return placed
+
+
+def questions(cluster: Cluster, client: str) -> list[str]:
+    """What a client has asked the master about places and primaries, transmissions of one question counted once."""
+    asked = {
+        frame.xid: f"{frame.method} at {frame.time:.1f} s"
+        for frame in cluster.network.frames(kind="request", sender=client, receiver=MASTER)
+        if frame.method in ("lookup", "lease", "allocate")
+    }
+    return list(asked.values())
+
+
+@claim(
+    "A client asks the master where a chunk is once, and again when the answer has grown old",
+    hint="cache what lookup and lease answer, with the time you asked, and look there first",
+    read="labs/04_consistency/README.md#part-a-the-client-library",
+)
+def test_locations_are_cached(cluster: Cluster) -> None:
+    gfs = Gfs(cluster)
+    gfs.begin(LOG)
+    with_records(gfs, 2, 300)
+    args: dict[str, Any] = {"path": LOG, "offset": 0, "length": 100}
+    first = cluster.call("c1", "read", **args)
+    cluster.set_rate(1.0)  # a slow machine must not make an answer old
+    asked = questions(cluster, "c1")
+    for sequence in range(3, 8):
+        again = cluster.call("c1", "read", **args)
+        expect(again == first, "the same bytes read twice are not the same", seen=repr(again)[:80])
+        content = records.body(9, sequence, 50)
+        cluster.call("c1", "append", path=LOG, body=content, writer=9, sequence=sequence)
+    more = questions(cluster, "c1")[len(asked) :]
+    expect(
+        not more,
+        "the client asks the master again what it knows already",
+        expected=f"no lookup and no lease for five reads and appends within {gfs.limits.location_cache:g} s",
+        seen=", ".join(more),
+        why="one master serves all clients: what they need not ask, it need not answer",
+    )
+    gfs.pass_time(gfs.limits.location_cache + 1)
+    cluster.call("c1", "read", **args)
+    expect(
+        len(questions(cluster, "c1")) > len(asked),
+        "the client believes an answer of the master for ever",
+        expected=f"a lookup once the last one is {gfs.limits.location_cache:g} s old",
+        seen="a read without any",
+        why="a replica that was left behind may be read as long as the client believes in it",
+    )
+
+
+@claim(
+    "File data never passes through the master",
+    hint="ask the master who has the chunk, then push to them and read from them",
+    read="labs/04_consistency/README.md#part-a-the-client-library",
+)
+def test_data_never_passes_the_master(cluster: Cluster) -> None:
+    cluster.limits.update(chunk_size=1 << 18, block_size=1 << 12)
+    gfs = Gfs(cluster)
+    gfs.begin(LOG)
+    placed = with_records(gfs, 3, 50_000)
+    for offset, frame in placed:
+        got = cluster.call("c2", "read", path=LOG, offset=offset, length=len(frame))
+        expect(got == frame, f"other bytes than were appended at offset {offset}", seen=repr(got[:40]))
+    heavy = [
+        frame
+        for frame in cluster.network.journal
+        if MASTER in (frame.sender, frame.receiver) and frame.size > SMALL
+    ]
+    expect(
+        not heavy,
+        "file data passed through the master",
+        expected=f"no message of more than {SMALL} bytes to or from the master",
+        seen="; ".join(f"{frame}, {frame.size} bytes" for frame in heavy[:3]),
+        why="the bandwidth of a cluster is that of its chunkservers, as long as the master is not in the way",
+    )
+
+
+@claim(
+    "A read crosses from one chunk into the next, and ends where the file does",
+    hint="split the range at chunk boundaries; only the last chunk ends where its replica does",
+    read="labs/04_consistency/README.md#part-a-the-client-library",
+)
+def test_read_across_chunks(cluster: Cluster) -> None:
+    gfs = Gfs(cluster)
+    gfs.begin(LOG)
+    with_records(gfs, 12, 700)
+    wanted, size = gfs.truth.contents(LOG), gfs.limits.chunk_size
+    expect(
+        len(wanted) > 2 * size, "twelve records of 728 bytes need three chunks", seen=f"{len(wanted)} bytes"
+    )
+    ranges = [(0, len(wanted)), (size - 100, 200), (size, 1), (size - 1, size + 2), (len(wanted) - 50, 1000)]
+    for offset, length in [*ranges, (len(wanted) + 7 * size, 10)]:
+        got = cluster.call("c2", "read", path=LOG, offset=offset, length=length)
+        right = wanted[offset : offset + length]
+        same = next((at for at, pair in enumerate(zip(got, right, strict=False)) if pair[0] != pair[1]), None)
+        expect(
+            got == right,
+            f"a read of {length} bytes at {offset} returns something else than the file holds there",
+            expected=f"{len(right)} bytes; chunks are {size} bytes, the file {len(wanted)}",
+            seen=f"{len(got)} bytes" + (f", wrong from byte {same} on" if same is not None else ""),
+        )
+
+
+@claim(
+    "A dead replica is not the end of a read",
+    hint="whatever a replica answers but bytes makes it useless for this read: try the next",
+    read="labs/04_consistency/README.md#part-a-the-client-library",
+)
+def test_a_dead_replica_is_passed_over(cluster: Cluster) -> None:
+    gfs = Gfs(cluster)
+    gfs.begin(LOG)
+    ((offset, frame),) = with_records(gfs, 1, 300)
+    asked: list[str] = []
+
+    def is_new(request: Frame) -> bool:
+        if request.receiver in asked:
+            return False
+        asked.append(request.receiver)
+        return True
+
+    fault = When(
+        Aim("read", "request", sender="c2", times=2, only=is_new),
+        lambda: gfs.crash(asked[-1], "when c2 asks it to read"),
+        deliver=False,
+    )
+    cluster.network.add(fault)
+    reading = cluster.begin("c2", "read", path=LOG, offset=offset, length=len(frame))
+    gfs.pass_until(lambda: reading.done, "the end of a read of which two replicas died")
+    got = cluster.result("c2", reading)
+    expect(fault.aim.hits == 2, "two replicas were to die when asked", seen=f"{fault.aim.hits} died")
+    expect(got == frame, "the third replica gave other bytes than were appended", seen=repr(got[:40]))
+
+
+@claim(
+    "Nothing retries for ever, and an error never says that a record is surely not there when it may be",
+    hint="patience.py says when to stop; from the first append request on nothing is definite any more",
+    read="labs/04_consistency/README.md#part-a-the-client-library",
+)
+def test_retries_end(cluster: Cluster) -> None:
+    gfs = Gfs(cluster, patience=30.0)
+    gfs.begin(LOG)
+    unanswered = Drop(Aim("append", "reply", receiver="c1", times=None))
+    cluster.network.add(unanswered)
+    gfs.note("c1 gets no more answers to append")
+    silent = gfs.workload.append("c1", LOG)
+    gfs.finish(silent)
+    expect(
+        silent.outcome is Outcome.UNKNOWN,
+        "append says how it ended, though no answer ever came",
+        expected="an error that is not definite: the record may be in the file",
+        seen="an offset" if silent.acknowledged else "an error that is definite",
+    )
+    gfs.note("c2 is cut off from everybody")
+    cluster.network.add(Partition(["c2"], [MASTER, *gfs.chunkservers]))
+    alone = gfs.workload.append("c2", LOG)
+    gfs.finish(alone)
+    expect(not alone.acknowledged, "a client that reaches nobody has its record acknowledged")
+    reading = cluster.begin("c2", "read", path=LOG, offset=0, length=10)
+    gfs.pass_until(lambda: reading.done, "the end of a read by a client that reaches nobody")
+    refused = refusal(cluster, "c2", reading)
+    expect(refused is not None, "a client that reaches nobody read something")
+    expect(
+        refused is not None and refused.documented,
+        "read failed in a way that its docstring does not know",
+        expected="ReadFailed",
+        seen=str(refused),
+    )
+
+
+def refusal(cluster: Cluster, name: str, pending: Any) -> CallRefused | None:
+    """The error a command ended with."""
+    try:
+        cluster.result(name, pending)
+    except CallRefused as refused:
+        if refused.kind == NOT_IMPLEMENTED:
+            raise
+        return refused
+    return None

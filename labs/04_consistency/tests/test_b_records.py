@@ -1,0 +1,140 @@
+"""Lab 4 part B: records, told from everything else a file may hold."""
+
+from __future__ import annotations
+
+from harness import records
+from harness.cluster import Cluster
+from harness.gfs import Gfs
+from harness.grading import claim, expect
+from harness.network.faults import Aim, Drop
+from labkit.checksum import crc32c
+from labkit.protocol import RECORD, RECORD_MAGIC
+
+LOG = "/log"
+
+Row = tuple[int, int, int, int]  # offset, writer, sequence, checksum of the body
+
+
+def started(cluster: Cluster) -> Gfs:
+    gfs = Gfs(cluster)
+    gfs.begin(LOG)
+    return gfs
+
+
+def append(cluster: Cluster, writer: int, sequence: int, content: bytes) -> Row:
+    offset = cluster.call("c1", "append", path=LOG, body=content, writer=writer, sequence=sequence)
+    return offset, writer, sequence, crc32c(content)
+
+
+def rows(cluster: Cluster, command: str) -> list[Row]:
+    """What c2 finds in LOG by `scan` or `records`."""
+    found: list[tuple[int, int, int, int]] = cluster.call("c2", command, path=LOG)
+    return [(offset, writer, sequence, checksum) for offset, writer, sequence, checksum in found]
+
+
+def named(found: list[Row]) -> str:
+    return ", ".join(f"{writer}-{sequence} at {offset}" for offset, writer, sequence, _ in found) or "none"
+
+
+@claim(
+    "A record is laid out as docs/protocol.md says, so that anybody can read it",
+    hint="RECORD.pack gives the 28 bytes; the checksum covers client, sequence and body",
+    read="labs/04_consistency/README.md#part-b-records",
+)
+def test_layout_of_a_record(cluster: Cluster) -> None:
+    gfs = started(cluster)
+    for writer, sequence, content in ((7, 1, b"hello"), (2**64 - 1, 2**63, b""), (1, 2, bytes(range(256)))):
+        offset, *_ = append(cluster, writer, sequence, content)
+        wanted = records.frame(writer, sequence, content)
+        stored = gfs.truth.contents(LOG)[offset : offset + len(wanted)]
+        expect(
+            stored == wanted,
+            f"record {writer}-{sequence} with a body of {len(content)} bytes is stored in another layout",
+            expected=wanted[:40].hex(" "),
+            seen=stored[:40].hex(" "),
+            why="files outlive programs: every reader has to find the same records",
+        )
+
+
+@claim(
+    "A reader finds every record among padding, fragments, broken records and bodies that look like records",
+    hint="where length and checksum fit it is a record; where not, look on one byte further",
+    read="labs/04_consistency/README.md#part-b-records",
+)
+def test_records_among_garbage(cluster: Cluster) -> None:
+    gfs = started(cluster)
+    whole = records.frame(3, 1, records.body(3, 1, 100))
+    broken = bytearray(whole)
+    broken[60] ^= 0x10
+    greedy = RECORD.pack(RECORD_MAGIC, 2**32 - 1, 0, 3, 2)
+    covering = RECORD.pack(RECORD_MAGIC, 300, 0, 3, 3)  # claims to cover the records that follow
+    wanted = rows(cluster, "scan")
+    expect(len(wanted) == 1, "a file with one record holds another number of them", seen=named(wanted))
+    lone = b"\x00" * 12 + RECORD_MAGIC[:3]
+    for number, junk in enumerate(
+        (whole[:70], bytes(broken), bytes(37), greedy, RECORD_MAGIC, covering, lone)
+    ):
+        gfs.truth.append_raw(LOG, junk)
+        wanted.append(append(cluster, 4, number, b"record number %d" % number))
+    wanted.append(append(cluster, 2, 1, b"holds another: " + whole + RECORD_MAGIC))
+    for sequence in range(2, 8):  # into the next chunk, so that there is padding
+        wanted.append(append(cluster, 2, sequence, records.body(2, sequence, 900)))
+    found = rows(cluster, "scan")
+    odd = [row for row in found if row not in wanted]
+    expect(
+        not odd,
+        "scan finds a record that nobody appended",
+        expected=named(wanted),
+        seen=named(odd),
+        why="a fragment has a beginning like any record, and the body of a record may look like another",
+    )
+    missing = [row for row in wanted if row not in found]
+    expect(
+        not missing,
+        "scan does not find a record that is there",
+        expected=named(missing),
+        seen=named(found),
+        why="what a broken record claims to cover may hold whole ones: only a checksum that fits proves a length",
+    )
+    expect(found == wanted, "the records come in another order than they have in the file", seen=named(found))
+
+
+@claim(
+    "An application gets each record once, though the file holds copies",
+    hint="a record carries its identity: keep the first of each",
+    read="labs/04_consistency/README.md#part-b-records",
+)
+def test_each_record_once(cluster: Cluster) -> None:
+    gfs = started(cluster)
+    before = gfs.attempts("c1")
+    cluster.network.add(Drop(Aim("append", "reply", receiver="c1", times=None)))
+    gfs.note("c1 gets no answers to append")
+    copied = gfs.workload.append("c1", LOG, 700)
+    gfs.pass_until(
+        lambda: gfs.attempts("c1") >= before + 3 or copied.done.is_set(), "a third attempt of the append"
+    )
+    cluster.network.heal()
+    gfs.finish(copied)
+    for _ in range(3):
+        gfs.finish(*(gfs.workload.append(client, LOG, 700) for client in gfs.clients))
+    stored = rows(cluster, "scan")
+    first: dict[tuple[int, int], Row] = {}
+    for row in stored:
+        first.setdefault((row[1], row[2]), row)
+    expect(
+        len(stored) > len(first),
+        "scan leaves out copies, or the client never tried again",
+        expected="the record whose answers were lost, more than once",
+        seen=named(stored),
+    )
+    got, wanted = rows(cluster, "records"), list(first.values())
+    expect(
+        got == wanted,
+        "records() does not return every record once, at its first copy, in file order",
+        expected=named(wanted),
+        seen=named(got),
+    )
+    acknowledged = sum(operation.acknowledged for operation in gfs.workload.operations)
+    expect(
+        len(got) == acknowledged, "a record is missing", expected=f"{acknowledged} records", seen=named(got)
+    )

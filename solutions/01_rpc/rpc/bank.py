@@ -1,0 +1,123 @@
+"""A bank whose transfers happen exactly once, whoever crashes in between, as long as both ends come back.
+
+At most once (part C) ends with the server's life: a new life refuses old calls, and the caller is left not knowing.
+Here a transfer carries a name of its own, [client, number], above the RPC layer; the bank keeps its answer on
+disk; and the client repeats it, best effort, until it hears that answer. Contract of the bank: no answer before the
+entry is on the disk, no entry visible to a reader before it is on the disk either.
+
+The bank's protocol, both methods best effort (epoch None):
+
+    transfer  {"request": [client: int, number: int], "source": str, "target": str, "amount": int} -> {"done": bool}
+    balances  {} -> {account: int}
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from labkit import Context
+from labkit.errors import BadArguments, CallFailed, ConnectionLost
+from rpc.client import Client
+from rpc.journal import Journal
+from rpc.ledger import Entry, Ledger
+from rpc.server import Server
+
+JOURNAL = "transfers"
+
+
+class Bank:
+    """Serves the accounts in `opening`; the same ones at every start."""
+
+    def __init__(self, context: Context, opening: Mapping[str, int]) -> None:
+        """Recovers what earlier lives have answered."""
+        # lab 1 part E: open the Journal, apply the entries it recovered in order
+        self._lock = threading.Lock()
+        self._ledger = Ledger(opening)
+        self._journal = Journal(context.disk, JOURNAL)
+        for record in self._journal.recovered:
+            self._ledger.apply(Entry(*record))
+        self._server = Server(context, {"transfer": self._transfer, "balances": self._balances})
+
+    def start(self) -> None:
+        """Returns once clients can connect."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.stop()
+
+    def _transfer(self, request: list[int], source: str, target: str, amount: int) -> dict[str, Any]:
+        """The handler of `transfer`: {"done": bool}, durable when it is returned, the same for every repeat of `request`.
+
+        `request` is [client, number], both int, else BadArguments. Errors of Ledger.decide.
+        """
+        # lab 1 part E: a known request gets its old answer; a new one is decided, journalled, applied, answered
+        match request:
+            case [int(client), int(number)]:
+                pass
+            case _:
+                raise BadArguments("a request is named [client, number]")
+        # One lock over all of it: a repeat that arrives meanwhile finds the entry, and readers only what is durable.
+        with self._lock:
+            done = self._ledger.recall(client, number)
+            if done is None:
+                entry = self._ledger.decide(client, number, source, target, amount)
+                self._journal.append(list(entry))
+                self._ledger.apply(entry)
+                done = entry.done
+        return {"done": done}
+
+    def _balances(self) -> dict[str, Any]:
+        """The handler of `balances`: account -> balance, never in the middle of a transfer."""
+        # lab 1 part E: all balances, as the ledger has them between two transfers
+        with self._lock:
+            return self._ledger.snapshot()
+
+
+class BankClient:
+    """Transfers that return only when they are known to be done or refused. Thread-safe."""
+
+    def __init__(self, context: Context, server: str) -> None:
+        self._client = Client(context)
+        self._server = server
+        self._id = context.rng.getrandbits(63)
+        self._number = 0
+        self._one_at_a_time = threading.Lock()
+        self._closed = False
+
+    def transfer(self, source: str, target: str, amount: int) -> bool:
+        """Move `amount`; whether it was done (False: `source` had too little). Happened once, or not at all.
+
+        Repeats without end while the bank is down or silent. Raises the RemoteError that the bank answered with;
+        ConnectionLost after `close`.
+        """
+        # lab 1 part E: one number for all repeats; a CallFailed, definite or not, only means: again
+        with self._one_at_a_time:
+            self._number += 1
+            args = {
+                "request": [self._id, self._number],
+                "source": source,
+                "target": target,
+                "amount": amount,
+            }
+            while not self._closed:
+                try:
+                    answer = self._client.call(self._server, "transfer", args, at_most_once=False)
+                except CallFailed:
+                    # Retrying is safe whatever happened, because the bank knows the number. The pauses
+                    # between attempts are inside the call.
+                    continue
+                return bool(answer.value["done"])
+        raise ConnectionLost("this client is closed")
+
+    def balances(self) -> dict[str, int]:
+        """All accounts. Raises like `Client.call`: reading is not repeated without end."""
+        answer: dict[str, int] = self._client.call(self._server, "balances", at_most_once=False).value
+        return answer
+
+    def close(self) -> None:
+        """Ends transfers under way; nobody knows then whether they were done."""
+        self._closed = True
+        self._client.close()

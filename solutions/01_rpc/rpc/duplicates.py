@@ -1,0 +1,107 @@
+"""Which transmission of a call runs: the server's memory of calls, as pure decisions.
+
+Concept: a call is named (client, seq). The first transmission runs; one that comes while it runs waits for
+the same answer; one that comes after gets the stored answer again; one that comes after the client has
+acknowledged the answer is refused. Source: Birrell and Nelson 1984 §3.2; RFC 5661 §2.10.6 (slots).
+
+    seq        <= watermark    unknown    running    answered
+    begin      FORGOTTEN       RUN        WAIT       the answer
+    finish     (dropped)       -          answered   -
+
+Invariant: RUN is given at most once for a (client, seq), as long as the client is remembered.
+Bound: `ack` raises the client's watermark and drops the answers below it, so a client costs its calls in
+flight. A client that vanished costs a few hundred bytes and its last answers; when there are more than
+`max_clients`, those silent for more than `keep` seconds are forgotten altogether. That is the price of
+bounded memory: a duplicate that the network held back longer than `keep` could then run again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
+
+
+class Verdict(Enum):
+    """What to do with a transmission that has no stored answer."""
+
+    RUN = "run it, then call finish"
+    WAIT = "it is running: wait until something finishes, then ask again"
+    FORGOTTEN = "refuse it: its answer was acknowledged and is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[Answer]):
+    """It ran: send this again."""
+
+    answer: Answer
+
+
+@dataclass(slots=True)
+class _Calls(Generic[Answer]):
+    """One client's calls above its watermark: WAIT while running, then the answer."""
+
+    heard: float
+    watermark: int = 0
+    calls: dict[int, Verdict | Answered[Answer]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+
+
+class DuplicateTable(Generic[Answer]):
+    """Remembers calls and their answers. Not thread-safe: the server holds a lock around it."""
+
+    def __init__(self, max_clients: int = 1024, keep: float = 3600.0) -> None:
+        self._max_clients = max_clients
+        self._keep = keep
+        self._clients: OrderedDict[int, _Calls[Answer]] = OrderedDict()  # who was heard last is last
+
+    def begin(self, client: int, seq: int, ack: int, now: float) -> Verdict | Answered[Answer]:
+        """A transmission of call (client, seq) arrived, acknowledging every seq <= ack: what to do with it.
+
+        Acknowledged answers are dropped first; a late, smaller ack changes nothing. Asking again after
+        WAIT is right and never gives RUN. `now` is seconds of the node's clock.
+        """
+        # lab 1 part C: raise the watermark and drop what is below it; then the table in the module's docstring
+        known = self._clients.get(client)
+        if known is None:
+            self._forget_silent_clients(now)
+            known = self._clients[client] = _Calls(now)
+        else:
+            self._clients.move_to_end(client)
+            known.heard = now
+        calls = known.calls
+        if ack > known.watermark:
+            known.watermark = ack
+            for old in [old for old in calls if old <= ack]:
+                del calls[old]
+        if seq <= known.watermark:
+            return Verdict.FORGOTTEN
+        found = calls.get(seq)
+        if found is None:
+            calls[seq] = Verdict.WAIT
+            return Verdict.RUN
+        return found
+
+    def finish(self, client: int, seq: int, answer: Answer) -> None:
+        """The call that `begin` said to RUN is done. Its answer is kept unless the client acknowledged it
+        meanwhile, having given up."""
+        # lab 1 part C: store the answer, but only where begin left its mark and nobody removed it since
+        known = self._clients.get(client)
+        if known is not None and seq in known.calls:
+            known.calls[seq] = Answered(answer)
+
+    def __len__(self) -> int:
+        """How many calls are remembered, running or answered, of all clients."""
+        # lab 1 part C: the sum over the clients
+        return sum(len(known.calls) for known in self._clients.values())
+
+    def _forget_silent_clients(self, now: float) -> None:
+        # lab 1 part C
+        # Oldest first, so that one look tells when nobody else has been silent for long enough.
+        while len(self._clients) >= self._max_clients:
+            client, known = next(iter(self._clients.items()))
+            if now - known.heard <= self._keep or Verdict.WAIT in known.calls.values():
+                return
+            del self._clients[client]

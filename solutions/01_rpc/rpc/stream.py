@@ -1,0 +1,107 @@
+"""Frames over a connected socket: the only module that sends and receives.
+
+Three ways a connection can end must not be confused: between two frames (the other side is done), inside
+one (MalformedFrame: what came is worthless), with an error (OSError). A deadline that passes is none of
+them: the frame that was on its way stays in the assembler and the next `receive` goes on with it.
+
+One thread at a time may send and one receive; `abort` may be called by any.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from collections.abc import Sequence
+
+from labkit.clock import Clock
+from labkit.errors import MalformedFrame
+from rpc.wire import Buffer, Frame, FrameAssembler
+
+# Real milliseconds between two looks at the clock while a send is stuck: a clock can wait for bytes to
+# read, but not for room to write.
+SEND_GLANCE = 20
+
+
+class DeadlinePassed(TimeoutError):
+    """The node's clock passed the deadline. Not the system's own TimeoutError, which breaks a connection."""
+
+
+class FrameStream:
+    """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever."""
+
+    def __init__(self, sock: socket.socket, clock: Clock) -> None:
+        self._sock = sock
+        self._clock = clock
+        self._frames = FrameAssembler()
+        self._peek = select.poll()
+        self._peek.register(sock, select.POLLIN)
+
+    def send(self, frame: Sequence[Buffer], deadline: float | None = None) -> None:
+        """Send all of `frame`, which `wire.encode` made, without joining its buffers.
+
+        Returns when the system has taken every byte. After OSError or DeadlinePassed it has not, so the
+        other side cannot ever have the whole frame; the stream is out of step then: abort it.
+        """
+        # lab 1 part A: sendmsg may take only some of the bytes; a reader that sleeps must not block us past the deadline
+        size = sum(map(len, frame))
+        try:
+            sent = self._sock.sendmsg(frame, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < size:
+            self._send_rest(frame, sent, deadline)
+
+    def receive(self, deadline: float | None = None) -> Frame | None:
+        """The next frame; None when the other side closed the stream between two frames.
+
+        MalformedFrame for a stream that ends inside a frame or holds what is none; DeadlinePassed when no
+        whole frame came in time (call again to go on waiting); OSError when the connection broke.
+        """
+        # lab 1 part A: ask the assembler for a frame, wait on the clock, recv_into its room, tell it, repeat
+        frames = self._frames
+        while (frame := frames.take()) is None:
+            if deadline is not None:
+                left = deadline - self._clock.now()
+                if not self._clock.wait_readable(self._sock, left):
+                    raise DeadlinePassed("no whole frame arrived in time")
+            count = self._sock.recv_into(frames.room())
+            if count == 0:
+                if frames.between_frames():
+                    return None
+                raise MalformedFrame("the stream ended inside a frame")
+            frames.filled(count)
+        return frame
+
+    def silent(self) -> bool:
+        """True when nothing can be read now, not even the end of the stream: fit to be used again."""
+        # lab 1 part B: poll without waiting; bytes of an unfinished frame count as noise too
+        return not self._peek.poll(0) and self._frames.between_frames()
+
+    def abort(self) -> None:
+        """Break the connection, from any thread; whoever waits in `send` or `receive` finds out at once.
+
+        Does not give up the descriptor: another thread may be about to use its number. `close` does.
+        """
+        # The system says so when the other side broke it first; that is what we wanted.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Break the connection and free it. For the one thread that uses the stream."""
+        self.abort()
+        self._sock.close()
+
+    def _send_rest(self, frame: Sequence[Buffer], sent: int, deadline: float | None) -> None:
+        # lab 1 part A
+        poller = select.poll()
+        poller.register(self._sock, select.POLLOUT)
+        for buffer in frame:
+            view = memoryview(buffer)[sent:]
+            sent = max(0, sent - len(buffer))
+            while view:
+                while not poller.poll(None if deadline is None else SEND_GLANCE):
+                    if deadline is not None and self._clock.now() >= deadline:
+                        raise DeadlinePassed("the other side does not take what we send")
+                with contextlib.suppress(BlockingIOError):
+                    view = view[self._sock.send(view, socket.MSG_DONTWAIT) :]

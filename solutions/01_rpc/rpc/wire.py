@@ -1,0 +1,195 @@
+"""Frames as bytes, without any IO: `u32 header length | u32 payload length | header | payload`.
+
+The header is a msgpack map; the payload is bulk data and travels beside it, so that a megabyte is never
+copied into a header. Both lengths are bounded and come from a stranger: whatever they claim, memory is
+only spent on bytes that arrived. Source: docs/protocol.md; the shape of `FrameAssembler` (room, filled,
+take) keeps the decision where bytes go apart from the socket they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+from labkit import codec
+from labkit.errors import MalformedFrame
+from labkit.protocol import FRAME, MAX_HEADER, MAX_PAYLOAD
+
+Buffer = bytes | bytearray | memoryview
+
+PREFIX = FRAME.size
+SMALL = 4096  # a frame up to this size arrives in one receive and allocates nothing before it is complete
+TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
+
+
+class Frame(NamedTuple):
+    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
+
+    header: dict[str, Any]
+    payload: Buffer
+
+
+def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
+    """The frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
+
+    The second buffer is missing when the payload is empty. TypeError or ValueError, and so nothing sent,
+    for a value that msgpack cannot carry, a payload that is no bytes-like object, or a header or payload
+    above `MAX_HEADER` or `MAX_PAYLOAD` bytes. Lengths count bytes, whatever items a memoryview has.
+    """
+    # lab 1 part A: pack the header with labkit.codec, check both sizes, put FRAME.pack in front
+    packed = codec.pack(header)
+    if len(packed) > MAX_HEADER:
+        raise ValueError(f"a header of {len(packed)} bytes is more than {MAX_HEADER}; send data as payload")
+    if isinstance(payload, memoryview):
+        payload = payload.cast("B")
+    elif not isinstance(cast(object, payload), (bytes, bytearray)):
+        raise TypeError(f"a payload is bytes, bytearray or memoryview, not {type(payload).__name__}")
+    size = len(payload)
+    if size == 0:
+        return [FRAME.pack(len(packed), 0) + packed]
+    if size > MAX_PAYLOAD:
+        raise ValueError(f"a payload of {size} bytes is more than {MAX_PAYLOAD}")
+    return [FRAME.pack(len(packed), size) + packed, payload]
+
+
+def parse_prefix(data: Buffer, start: int = 0) -> tuple[int, int]:
+    """(header length, payload length) of the frame whose first `PREFIX` bytes are in `data` at `start`.
+
+    MalformedFrame when the header is empty or longer than MAX_HEADER, or the payload than MAX_PAYLOAD.
+    """
+    # lab 1 part A: FRAME.unpack_from, then compare with the bounds in labkit.protocol
+    header_length, payload_length = FRAME.unpack_from(data, start)
+    if not 0 < header_length <= MAX_HEADER or payload_length > MAX_PAYLOAD:
+        raise MalformedFrame(f"a frame claims {header_length} bytes of header, {payload_length} of payload")
+    return header_length, payload_length
+
+
+def parse_header(data: Buffer) -> dict[str, Any]:
+    """The header's map. MalformedFrame when the bytes are not exactly one msgpack map with str keys."""
+    # lab 1 part A: labkit.codec.unpack raises ValueError; a list or a number is no header either
+    try:
+        header = codec.unpack(data)
+    except ValueError as error:
+        raise MalformedFrame(f"the header is {error}") from error
+    if type(header) is not dict:
+        raise MalformedFrame("the header is no map")
+    known = cast(dict[str, Any], header)
+    for key in known:
+        if type(key) is not str:
+            raise MalformedFrame("the header has a key that is no str")
+    return known
+
+
+class FrameAssembler:
+    """Puts frames together from bytes that come in pieces of any size; knows nothing of sockets.
+
+    Use: receive into `room()`, report how much arrived to `filled(count)`, then `take()` frames until it
+    gives None; a room is good for one receive. All state is here, so a receiver that gave up waiting in the middle of a frame can simply
+    go on later. After MalformedFrame the rest of the stream means nothing: throw both away.
+    """
+
+    def __init__(self) -> None:
+        # lab 1 part A: a small buffer for prefixes and small frames, and the part of a frame being filled
+        self._small = memoryview(bytearray(SMALL))
+        self._start = 0  # what is in `_small` and not used yet: from here
+        self._end = 0  # to here
+        self._part: _Part | None = None  # the header or payload on its way, if longer than what we have
+        self._header: dict[str, Any] | None = None  # known, while its payload is on its way
+        self._payload_length = 0
+
+    def room(self) -> memoryview:
+        """Where the next bytes belong; never empty after `take()` gave None."""
+        # lab 1 part A: large parts are received in place, everything else into the small buffer
+        if self._part is not None:
+            return self._part.room()
+        return self._small[self._end :]
+
+    def filled(self, count: int) -> None:
+        """`count` bytes were put at the beginning of `room()`."""
+        # lab 1 part A: remember how far the buffer that room() gave out is filled now
+        if self._part is not None:
+            self._part.filled += count
+        else:
+            self._end += count
+
+    def between_frames(self) -> bool:
+        """True when no byte of an unfinished frame has arrived: the only clean place for a stream to end."""
+        # lab 1 part A: nothing in the small buffer, and no part on its way
+        return self._part is None and self._start == self._end
+
+    def take(self) -> Frame | None:
+        """The next whole frame, or None until more bytes arrive. MalformedFrame as early as it is known.
+
+        A claimed length never allocates more than `TRUST` bytes, or twice what has arrived of it.
+        """
+        # lab 1 part A: prefix, then header, then payload; each may still be incomplete
+        if self._part is None:
+            if self._end - self._start < PREFIX:
+                if self._start:
+                    self._move_to_front()
+                return None
+            frame = self._begin()
+            if frame is not None:
+                return frame
+        part = self._part
+        assert part is not None
+        if self._header is None:
+            if part.filled < part.length:
+                return None
+            self._header = parse_header(part.data)
+            part = self._part = self._open_part(self._payload_length)
+        if part.filled < part.length:
+            return None
+        frame = Frame(self._header, part.data if part.length else b"")
+        self._part = self._header = None
+        return frame
+
+    def _begin(self) -> Frame | None:
+        # lab 1 part A
+        body = self._start + PREFIX
+        header_length, payload_length = parse_prefix(self._small, self._start)
+        payload = body + header_length
+        end = payload + payload_length
+        if end <= self._end:  # all of it is here: nearly every frame
+            header = parse_header(self._small[body:payload])
+            self._start = end
+            return Frame(header, bytearray(self._small[payload:end]) if payload_length else b"")
+        self._start = body
+        self._payload_length = payload_length
+        self._part = self._open_part(header_length)
+        return None
+
+    def _open_part(self, length: int) -> _Part:
+        # lab 1 part A
+        part = _Part(length)
+        count = min(length, self._end - self._start)
+        part.data[:count] = self._small[self._start : self._start + count]
+        part.filled = count
+        self._start += count
+        return part
+
+    def _move_to_front(self) -> None:
+        # lab 1 part A
+        count = self._end - self._start
+        if count:
+            self._small[:count] = self._small[self._start : self._end]
+        self._start, self._end = 0, count
+
+
+class _Part:
+    """A header or payload of known length that arrives in pieces."""
+
+    # lab 1 part A
+
+    __slots__ = ("data", "filled", "length")
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.data = bytearray(min(length, TRUST))
+        self.filled = 0
+
+    def room(self) -> memoryview:
+        # Doubling: a claim of 64 MB costs 1 MiB until the first MiB is really there.
+        if self.filled == len(self.data):
+            self.data += bytes(min(len(self.data), self.length - len(self.data)))
+        return memoryview(self.data)[self.filled :]

@@ -1,0 +1,65 @@
+"""Chunks and their versions: which replica may be believed (GFS §2.3, §4.5).
+
+A chunk has two numbers, both from the log. `version` is committed: its replicas are known, and a lease may
+have been granted at it. `attempted` >= version is the highest number any replica was ever told. A lease is
+given in the steps
+
+    no lease runs -> log Raise(n), n = attempted + 1 -> replicas advance to n -> log Commit(n) -> grant n
+
+each durable before the next begins. If a replica may have advanced without our hearing of it, those that
+did answer go through Raise and advance once more, without it, before anything is committed. Hence:
+
+1. *No number is used twice*: every round takes attempted + 1, logged before anybody is told.
+2. *Nothing is written between version and attempted*: mutations need a lease, and a grant needs Commit. So
+   a replica at any number in version..attempted holds what those at `version` hold. A crash at any step
+   leaves them all there, and none is lost.
+3. *A replica at `version` was in the commit*: everybody who was told n and did not answer was left out by a
+   later round, whose number it was never told. So it was a secondary (or primary) of every mutation
+   acknowledged at n, and has them all, however long it was away since.
+4. *A lower number is stale*: it missed the commit, and may have missed mutations. It is never handed out,
+   never told to advance, and so never comes back.
+
+Version 1 is the creation's: no lease is ever granted at it, so every replica at version 1 is empty, and
+equal to the others, whoever made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+FIRST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What the log knows of a chunk.
+
+    `told` are the servers that confirmed `version` when it was committed. They are not locations, which the
+    master never stores (§2.6.2): a server is believed to have a replica only when it says so. They are whom
+    to wait for after a restart. `primary` was offered the lease at `version`; None at FIRST_VERSION.
+    """
+
+    handle: int
+    version: int
+    attempted: int
+    told: tuple[str, ...]
+    primary: str | None = None
+
+
+class Worth(Enum):
+    """What a replica is worth to the master."""
+
+    UP_TO_DATE = "up to date"
+    STALE = "stale"
+    UNHEARD_OF = "above every number ever logged: not believed, and not deleted either"
+
+
+def judge(chunk: Chunk, version: int) -> Worth:
+    """The worth of a replica of `chunk` that is at `version`."""
+    # lab 2 part B: compare with both numbers of the chunk; the module's docstring says why
+    if version < chunk.version:
+        return Worth.STALE
+    if version > chunk.attempted:
+        return Worth.UNHEARD_OF
+    return Worth.UP_TO_DATE

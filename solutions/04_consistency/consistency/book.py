@@ -1,0 +1,64 @@
+"""What a replica by itself tells its primary: which records it holds, and what is in doubt.
+
+The memory of a primary that detects duplicates has to outlive it, so it is the replica: every record carries
+its identity (records.py). In a chunk whose every append went through strict.py, a replica is records one behind the
+other, perhaps with padding at the end, and of all that only the last piece can be missing elsewhere: no
+primary begins anything new before its last piece is on every replica.
+
+Pure: bytes in, facts out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consistency.records import Filler, RecordId, scan
+from labkit.errors import BadArguments
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one mutation left in a replica: a record, or the padding at the end of the chunk."""
+
+    offset: int
+    length: int
+    padding: bool = False
+
+
+@dataclass(slots=True)
+class Book:
+    """The records of a replica at `version`: where each is, and the piece other replicas may not have."""
+
+    version: int
+    offsets: dict[RecordId, int]
+    in_doubt: Piece | None
+
+
+def read_book(version: int, data: bytes, chunk_size: int) -> Book:
+    """The book of a replica that holds `data`, all that a new primary knows.
+
+    Of copies the first counts. In doubt is the last piece: what lies behind the last record, if anything does
+    (it is padding if it is zeros up to the end of the chunk), else the last record. An empty replica has none.
+    """
+    # lab 4 part E: records.scan tells records from what was skipped, each with its place
+    found = scan(data)
+    offsets: dict[RecordId, int] = {}
+    for record in found.records:
+        offsets.setdefault(record.record_id, record.offset)
+    if not data:
+        return Book(version, offsets, None)
+    last = found.skipped[-1] if found.skipped else None
+    if last is not None and last.offset + last.length == len(data):
+        blank = last.filler is Filler.PADDING and len(data) == chunk_size
+        return Book(version, offsets, Piece(last.offset, last.length, blank))
+    start = found.records[-1].offset
+    return Book(version, offsets, Piece(start, len(data) - start))
+
+
+def identity(frame: bytes) -> RecordId:
+    """Of the one record that `frame` is; BadArguments if it is none, or more than one."""
+    # lab 4 part E: scan again: one record, nothing skipped
+    found = scan(frame)
+    if len(found.records) != 1 or found.skipped:
+        raise BadArguments("only whole records, one at a time, can be told from their copies")
+    return found.records[0].record_id

@@ -1,0 +1,48 @@
+"""Sequences of events that make a correct GFS do what GFS allows (§2.7).
+
+A scenario is data: a list of steps, carried out one after the other on the reference cluster with one file `/log`
+that already holds one record. Each step is a list, a word and what it needs:
+
+    ["append", client]                                begin an append; the next step does not wait for it
+    ["scan", client, "fresh"]                         begin a scan; "cached": with what the client remembers of places
+    ["wait"]                                          until everything that was begun is done
+    ["lose", kind, method, sender, receiver, count]   lose the next such messages; kind is "request" or "reply"
+    ["hold", kind, method, sender, receiver, count]   keep the next such messages back, ["release"]: let all go
+    ["partition", [node, ...], [node, ...]]           nothing passes between the two groups
+    ["heal"]                                          no message is lost any more, no partition lasts
+    ["pass", seconds]                                 let virtual time pass
+    ["crash", node]    ["restart", node]              the disk survives
+
+Nodes are "c1", "c2", "master", and "primary", "secondary1", "secondary2": whoever they are when the scenario
+begins. At the end the harness heals, releases and restarts whatever the steps left broken, and then the checker looks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Step = list[Any]
+
+
+def duplicate_record() -> list[Step]:
+    """Steps after which a record is in the file twice, each copy on all replicas."""
+    # lab 4 part D: which message has to get lost so that everything was done, and nobody knows?
+    return [
+        ["lose", "reply", "append", "primary", "c1", 40],
+        ["append", "c1"],
+        ["pass", 40.0],
+        ["heal"],
+        ["wait"],
+    ]
+
+
+def inconsistent_region() -> list[Step]:
+    """Steps after which replicas differ in some region of the file."""
+    # lab 4 part D: a mutation that some replicas do and one never hears of
+    return [
+        ["lose", "request", "apply", "primary", "secondary1", 40],
+        ["append", "c1"],
+        ["pass", 12.0],
+        ["heal"],
+        ["wait"],
+    ]

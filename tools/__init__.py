@@ -1,0 +1,1 @@
+"""Generators of what would otherwise be written twice: starters and the protocol document."""
