@@ -225,6 +225,31 @@ METHODS: tuple[Method, ...] = (
         errors=("no_such_chunk",),
         at_most_once=False,
     ),
+    Method(
+        "clone_chunk",
+        Role.CHUNKSERVER,
+        "master",
+        "Make a replica by copying from the server `source` every block that is not here already with the checksum it "
+        "has there, verified on both sides. Asked with `final` false, perhaps while mutations go on, this only "
+        "prepares: what is stored is no replica yet, is not reported and not served. With `final` true no mutation "
+        "is under way: the result is a replica at `version`, durable before the answer. An older or damaged "
+        "replica gives way to it. Doing it again is no error.",
+        "GFS §4.3",
+        args={"handle": "int", "version": "int", "source": "str", "final": "bool"},
+        errors=("replica_failed", "stale_version"),
+        at_most_once=False,
+    ),
+    Method(
+        "copy_chunk",
+        Role.CHUNKSERVER,
+        "master",
+        "Make, from the local replica of `handle` at `version`, a replica of the new chunk `copy` at version 1, without "
+        "anything crossing the network. Durable before the answer. Doing it again is no error.",
+        "GFS §3.4",
+        args={"handle": "int", "version": "int", "copy": "int"},
+        errors=("no_such_chunk", "stale_version", "corrupt"),
+        at_most_once=False,
+    ),
     # ---- chunkserver, asked by clients and other chunkservers
     Method(
         "push",
@@ -259,6 +284,23 @@ METHODS: tuple[Method, ...] = (
         ),
     ),
     Method(
+        "write",
+        Role.CHUNKSERVER,
+        "client",
+        "To the primary: write the pushed data at `offset` of the chunk, on all replicas, over what is there. A gap "
+        "between the end and `offset` reads as zeros. The answer means that all replicas have it, durably.",
+        "GFS §3.1",
+        args={"handle": "int", "version": "int", "offset": "int", "data_id": "str"},
+        errors=(
+            "no_such_chunk",
+            "not_primary",
+            "stale_version",
+            "unknown_data",
+            "replica_failed",
+            "corrupt",
+        ),
+    ),
+    Method(
         "apply",
         Role.CHUNKSERVER,
         "primary",
@@ -280,6 +322,17 @@ METHODS: tuple[Method, ...] = (
         reply={"version": "int", "length": "int"},
         reply_payload="the bytes",
         errors=("no_such_chunk", "corrupt", "too_large"),
+        at_most_once=False,
+    ),
+    Method(
+        "checksums",
+        Role.CHUNKSERVER,
+        "chunkserver",
+        "The CRC32C of every block of a replica as stored; the last block's covers only what the replica has of it.",
+        "GFS §5.2",
+        args={"handle": "int"},
+        reply={"version": "int", "length": "int", "blocks": "[int]"},
+        errors=("no_such_chunk", "corrupt"),
         at_most_once=False,
     ),
     Method(

@@ -22,7 +22,7 @@ KIT = Path(__file__).resolve().parent.parent
 CHECKS = {
     "lint": ["ruff", "check", "--no-cache"],
     "format": ["ruff", "format", "--check", "--no-cache"],
-    "types": ["basedpyright"],
+    "types": ["basedpyright", "--pythonpath", sys.executable],
 }
 
 
