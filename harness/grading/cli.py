@@ -17,6 +17,7 @@ import click
 
 from harness.grading import exports
 from harness.grading.manifest import ManifestError, load_all
+from harness.grading.measure import measure
 from harness.grading.plugin import Settings
 from harness.grading.progress import Progress
 from harness.grading.runner import grade
@@ -61,18 +62,23 @@ def cli() -> None:
     """
 
 
+_WHOSE = (
+    click.option("--solution", is_flag=True, help="Take the reference in solutions/."),
+    click.option(
+        "--submission",
+        metavar="DIR",
+        help="Take the packages in DIR (DIR/labs/01_rpc/rpc or DIR/rpc).",
+    ),
+    click.option(
+        "--reference", metavar="LAB", multiple=True, help="Take this lab's package from solutions/."
+    ),
+)
+
+
 def _options(command: _Command) -> _Command:
     for option in reversed(
         (
-            click.option("--solution", is_flag=True, help="Grade the reference in solutions/."),
-            click.option(
-                "--submission",
-                metavar="DIR",
-                help="Grade the packages in DIR (DIR/labs/01_rpc/rpc or DIR/rpc).",
-            ),
-            click.option(
-                "--reference", metavar="LAB", multiple=True, help="Take this lab's package from solutions/."
-            ),
+            *_WHOSE,
             click.option(
                 "--only", metavar="PART|TEST", multiple=True, help="Only these: C, lab04:C, or a test's name."
             ),
@@ -111,6 +117,36 @@ _add_lab("all", list(LABS), "Grade all labs.")
 def _selftest(kit: Kit, arguments: tuple[str, ...]) -> int:
     """Run the kit's own tests; ARGUMENTS after -- go to pytest."""
     return selftest(kit.root, arguments)
+
+
+@cli.command("measure", short_help="Run a lab's measurements.")
+@click.argument("lab")
+@_WHOSE[0]
+@_WHOSE[1]
+@_WHOSE[2]
+@click.option("--seed", type=click.IntRange(0), help="Replay with this seed (random by default).")
+@click.option("--quick", is_flag=True, help="Small numbers: see that it works rather than measure.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the tables as JSON.")
+@click.pass_obj
+def _measure(
+    kit: Kit,
+    lab: str,
+    solution: bool,
+    submission: str | None,
+    reference: tuple[str, ...],
+    seed: int | None,
+    quick: bool,
+    json_file: str | None,
+) -> int:
+    """Run the measurements of LAB on your code and print tables. They give no points; they show what things cost."""
+    (name,) = labs_named([lab])
+    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    workspace.require(name)
+    path = None if json_file is None else Path(json_file)
+    if path is not None:
+        exports.check_writable(path)
+    seed = random_seed() if seed is None else seed
+    return measure(name, workspace.for_lab(name), seed, quick=quick, json_file=path)
 
 
 def _grade(
