@@ -22,14 +22,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
 from harness.network.network import Network
 from harness.network.proxy import Proxy
+from harness.node import CallRefused, Node, Note
 from harness.processes.control import as_map
 from harness.processes.node import NodeSpec
 from harness.processes.proxied_network import TOKEN_SIZE
@@ -41,67 +40,6 @@ RATE = 10.0  # virtual seconds per real second
 PATIENCE = 20.0  # real seconds anything may take
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something a node said about itself through `annotate`."""
-
-    time: float
-    node: str
-    what: str
-    facts: Mapping[str, Any]
-
-
-class CallRefused(LabFailure):
-    """A command's call into the code under test raised."""
-
-    def __init__(self, node: str, command: str, error: Mapping[str, Any]) -> None:
-        self.error = error
-        self.type = str(error.get("type"))
-        self.code = str(error.get("code"))
-        self.definite = bool(error.get("definite"))
-        self.documented = bool(error.get("documented"))  # one of labkit's error tree, not a bug
-        text = f"{command} on {node} raised {self.type}: {error.get('message')}"
-        place = error.get("place")
-        super().__init__(text + (f" ({place})" if place else ""), kind=_kind(self.type))
-
-
-def _kind(error_type: str) -> str:
-    return NOT_IMPLEMENTED if error_type == "NotImplementedError" else "wrong"
-
-
-@dataclass
-class Node:
-    """A node over its lives. `process` is the running one, or the last."""
-
-    name: str
-    program: str
-    config: Mapping[str, Any]
-    limits: Mapping[str, Any]
-    slot: int
-    directory: Path
-    disks: int = 0
-    lives: int = 0
-    process: NodeProcess | None = None
-    ready: threading.Event = field(default_factory=threading.Event)
-    failure: dict[str, Any] | None = None
-    ended_threads: list[dict[str, Any]] = field(
-        default_factory=list[dict[str, Any]]
-    )  # errors that ended a thread
-    expected_to_die: bool = False
-
-    @property
-    def disk(self) -> Path:
-        return self.directory / f"disk{self.disks}"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "output.txt"
-
-    @property
-    def alive(self) -> bool:
-        return self.process is not None and not self.process.gone
 
 
 class Cluster:
@@ -228,7 +166,7 @@ class Cluster:
             )
         message = pending.message
         if message is None:
-            raise self._death(self.nodes[name], f"while it was doing {pending.command}")
+            raise self.nodes[name].death(f"while it was doing {pending.command}")
         if "error" in message:
             raise CallRefused(name, pending.command, as_map(message["error"]))
         return message.get("value")
@@ -385,36 +323,12 @@ class Cluster:
                 why="an endless loop at import or in start(): start() has to return once the node serves",
             )
         if node.failure is not None or (not node.alive and not node.expected_to_die):
-            raise self._death(node, "while it was starting")
-
-    def _death(self, node: Node, when: str) -> LabFailure:
-        """Why a node is gone, as the student should read it."""
-        assert node.process is not None
-        failure = node.failure
-        if failure is not None:
-            kind, message = failure.get("type"), failure.get("message")
-            place = f" ({failure['place']})" if failure.get("place") else ""
-            return LabFailure(
-                f"{node.name} could not start: {kind}: {message}{place}",
-                witness=str(failure.get("traceback", "")) if kind != "NotImplementedError" else None,
-                kind=_kind(str(kind)),
-                trace=str(node.log),
-            )
-        node.process.wait_gone(2)
-        how = "was killed by the harness" if node.expected_to_die else _exit_words(node.process.exit_code())
-        return LabFailure(f"{node.name} {how} {when}", witness=self._tail(node), trace=str(node.log))
+            raise node.death("while it was starting")
 
     def _unwritten(self) -> dict[str, Any] | None:
         """The error of a thread that came to something the student has still to write."""
         errors = [error for node in self.nodes.values() for error in node.ended_threads]
         return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
-
-    def _tail(self, node: Node) -> str | None:
-        try:
-            text = node.log.read_bytes()[-1500:].decode("utf-8", "replace").strip()
-        except OSError:
-            return None
-        return f"the last it printed:\n{text}" if text else None
 
     def _running(self, name: str) -> NodeProcess:
         node = self.nodes[name]
@@ -427,9 +341,3 @@ class Cluster:
             if node.process is not None and node.alive:
                 node.process.wake()
         self._proxy.wake()
-
-
-def _exit_words(status: int) -> str:
-    if status < 0:
-        return f"died of {signal.Signals(-status).name}"
-    return f"ended by itself with exit code {status}"

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from harness import records
-from harness.cluster import CallRefused, Cluster
+from harness.cluster import Cluster
 from harness.failures import NOT_IMPLEMENTED, LabFailure
 from harness.history import Complete, Event, InvokeAppend, InvokeScan, OpId, Outcome, RecordId
 from harness.network.frame import REQUEST
+from harness.node import CallRefused
 from labkit.checksum import crc32c
 
 OPERATION_PATIENCE = 45.0  # real seconds one operation may take

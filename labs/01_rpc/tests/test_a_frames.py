@@ -6,11 +6,12 @@ import struct
 from typing import Any
 
 from harness.calls import IMPATIENT
-from harness.cluster import CallRefused, Cluster
+from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.frame import Decoder, encode
 from harness.network.raw import RawPeer
+from harness.node import CallRefused
 from labkit.protocol import MAX_HEADER, MAX_PAYLOAD
 
 Sample = tuple[dict[str, Any], bytes]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from harness import records
-from harness.cluster import CallRefused, Cluster
+from harness.cluster import Cluster
 from harness.failures import NOT_IMPLEMENTED
 from harness.gfs import Gfs
 from harness.grading import claim, expect
 from harness.history import Outcome
 from harness.network.faults import Aim, Drop, Partition, When
 from harness.network.frame import Frame
+from harness.node import CallRefused
 from harness.truth import MASTER
 
 LOG = "/log"
