@@ -35,8 +35,8 @@ class Report:
 
 
 class StubMaster(ScriptedPeer):
-    """What it answers: `delete` holds, by server, the handles its next answer names; `forget` the servers to be told,
-    once, that nobody knows them.
+    """What it answers: `delete` holds, by server, the handles to be deleted, named as long as they are reported;
+    `forget` the servers that nobody knows, until they register.
 
     `promised`: until when, on its own clock, a server may believe to be primary of a chunk.
     """
@@ -81,11 +81,12 @@ class StubMaster(ScriptedPeer):
         return handle
 
     def _believe(self, report: Report) -> Mapping[str, Any]:
-        delete = self.delete.pop(report.name, [])
+        # In every answer until it is done: an answer may be lost, or come after the server stopped waiting for it.
+        delete = [handle for handle in self.delete.get(report.name, []) if handle in report.chunks]
         if report.method == "register":
+            self.forget.discard(report.name)
             return {"delete": delete}
         unknown = report.name in self.forget
-        self.forget.discard(report.name)
         until = report.sent + self._limits.lease
         kept: Sequence[int] = list(report.leases) if self._renew and not unknown else []
         for handle in kept:
