@@ -32,6 +32,7 @@ from harness.node import CallRefused, Node, Note
 from harness.processes.control import as_map
 from harness.processes.node import NodeSpec
 from harness.processes.proxied_network import TOKEN_SIZE
+from harness.processes.quiet import all_asleep
 from harness.processes.session import NodeProcess, Pending, Session
 from harness.processes.virtual_time import SLOTS, TimePage
 from harness.workspace import Workspace
@@ -206,6 +207,16 @@ class Cluster:
         """Step one node's clock forward by `offset` and let it run `factor` times as fast."""
         self.time.skew(self.nodes[name].slot, offset, factor)
         self._time_changed()
+
+    def quiet(self) -> bool:
+        """Whether nothing happens any more but through time: no frame is on its way and every node waits."""
+        pids = [node.process.pid for node in self.nodes.values() if node.process is not None and node.alive]
+        passed = len(self._proxy.journal)
+        if not all_asleep(pids):
+            return False
+        # What had reached the proxy by then it has passed on when this returns.
+        self._proxy.submit(lambda: None)
+        return all_asleep(pids) and passed == len(self._proxy.journal)
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""

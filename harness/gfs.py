@@ -11,7 +11,7 @@ gfs.judge("/log")                      # LabFailure with the witness unless the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, cast
 
 from harness.checker import check, explain
@@ -28,7 +28,8 @@ CHUNK_SIZE = 4096  # small, so that a few records fill one
 BLOCK_SIZE = 512
 
 STEP = 4.0  # virtual seconds of one jump; several heartbeats fit between two that would make a server count as dead
-QUIET = 0.03  # real seconds without a frame after which everybody waits for time to pass
+BUSY = 10.0  # real seconds for which nodes may be at work before time passes all the same
+BUSY_AGAIN = 1.0  # and once that has happened: an endless loop of theirs shall not cost as much again
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
 
 
@@ -57,6 +58,7 @@ class Gfs:
         self.truth = Truth(cluster, self.limits)
         self.history: History | None = None
         self._faults: list[Fault] = []
+        self._busy = BUSY
         cluster.add(MASTER, "master")
         for name in self.chunkservers:
             cluster.add(name, chunkserver, {"master": MASTER})
@@ -69,7 +71,9 @@ class Gfs:
 
     def start(self, *paths: str) -> None:
         """Start all nodes and create files."""
-        self.cluster.start(*self.cluster.nodes)
+        # The master first: a server that did not find it would wait before it asks again.
+        self.cluster.start(MASTER)
+        self.cluster.start(*(name for name in self.cluster.nodes if name != MASTER))
         self._await_heartbeats(self.cluster.now() - self.limits.heartbeat)
         for path in paths:
             self.cluster.call(self.clients[0], "create", path=path)
@@ -135,6 +139,7 @@ class Gfs:
     def pass_until(self, condition: Callable[[], bool], what: str) -> None:
         """Let virtual time pass until `condition()`; LabFailure if that takes more than LONGEST."""
         end = self.cluster.now() + LONGEST
+        self._await_quiet(())
         while not condition():
             self.workload.raise_failures()
             if self.cluster.now() > end:
@@ -209,17 +214,16 @@ class Gfs:
 
     # ---- time
 
-    def _await_quiet(self, operations: Iterable[Operation]) -> None:
-        """Return when the network has been quiet for QUIET real seconds, or the operations are done, or after a second."""
-        journal = self.cluster.network.proxy.journal
-        end = time.monotonic() + 1.0
-        seen, since = len(journal), time.monotonic()
-        while time.monotonic() < min(end, since + QUIET):
-            time.sleep(0.003)
-            if len(journal) != seen:
-                seen, since = len(journal), time.monotonic()
+    def _await_quiet(self, operations: Collection[Operation]) -> None:
+        """Return when nothing happens any more but through time, or the operations are done; in any case after BUSY."""
+        end = time.monotonic() + self._busy
+        while time.monotonic() < end:
             if operations and all(one.done.is_set() for one in operations):
                 return
+            if self.cluster.quiet() and not any(one.answered for one in operations):
+                return
+            time.sleep(0.001)
+        self._busy = BUSY_AGAIN
 
     def _await_heartbeats(self, since: float) -> None:
         """Wait until every living chunkserver has had an answer from the master to something it said after `since`."""
@@ -234,7 +238,7 @@ class Gfs:
             }
             return living <= answered
 
-        self.cluster.until(heard, f"heartbeats between {', '.join(sorted(living))} and the master")
+        self.pass_until(heard, f"heartbeats between {', '.join(sorted(living))} and the master")
 
 
 def _version(frame: Frame) -> Any:

@@ -19,6 +19,7 @@ from harness.failures import NOT_IMPLEMENTED, LabFailure
 from harness.history import Complete, Event, InvokeAppend, InvokeScan, OpId, Outcome, RecordId
 from harness.network.frame import REQUEST
 from harness.node import CallRefused
+from harness.processes.session import Pending
 from labkit.checksum import crc32c
 
 OPERATION_PATIENCE = 45.0  # real seconds one operation may take
@@ -34,6 +35,12 @@ class Operation:
     completed: float = 0.0
     value: Any = None
     failure: LabFailure | None = None
+    pending: Pending | None = None
+
+    @property
+    def answered(self) -> bool:
+        """The node has answered, and nobody has looked at the answer yet."""
+        return self.pending is not None and self.pending.done and not self.done.is_set()
 
     @property
     def acknowledged(self) -> bool:
@@ -93,12 +100,14 @@ class Workload:
 
     def _begin(self, operation: Operation, command: str, args: dict[str, Any]) -> Operation:
         self.operations.append(operation)
-        threading.Thread(target=self._run, args=(operation, command, args), daemon=True).start()
+        # Given here and now: whoever lets time pass next means that the operation has begun.
+        operation.pending = self._cluster.begin(operation.invoke.client, command, **args)
+        threading.Thread(target=self._run, args=(operation, operation.pending), daemon=True).start()
         return operation
 
-    def _run(self, operation: Operation, command: str, args: dict[str, Any]) -> None:
+    def _run(self, operation: Operation, pending: Pending) -> None:
         try:
-            value = self._cluster.call(operation.invoke.client, command, patience=OPERATION_PATIENCE, **args)
+            value = self._cluster.result(operation.invoke.client, pending, OPERATION_PATIENCE)
             operation.value = _checked(operation.invoke, value)
             operation.outcome = Outcome.OK
         except CallRefused as refused:
