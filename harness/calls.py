@@ -20,13 +20,14 @@ from typing import Any
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.network.frame import REQUEST, Frame
+from harness.patience import ORDINARY, Deadline, now
 from harness.processes.session import Pending
 
 STEP = 25.0  # virtual seconds of one jump
-QUIET = 0.05  # real seconds before the first; then twice as long each time, for a machine that is only slow
+QUIET = 0.05  # seconds of patience before the first; then twice as long each time
 LONGEST_QUIET = 1.0
-IMPATIENT = 5.0  # real seconds in which a node that answers at all has answered
-LONG_ENOUGH = 2.0  # real seconds after which a call that lost nothing must be waiting for time to pass
+IMPATIENT = 5.0  # seconds of patience in which a node that answers at all has answered
+LONG_ENOUGH = 2.0  # seconds of patience after which a call that lost nothing must be waiting for time to pass
 
 
 class Calls:
@@ -76,19 +77,17 @@ class Calls:
         self.pass_time(lambda: pending.done, f"the end of {pending.command} on {client}")
         return self.cluster.result(client, pending)
 
-    def pass_time(self, until: Callable[[], bool], what: str, patience: float = 20.0) -> None:
+    def pass_time(self, until: Callable[[], bool], what: str, patience: float = ORDINARY) -> None:
         """Jump forward, again and again, until something has happened."""
-        now = time.monotonic()
-        give_up, quiet = now + patience, QUIET
-        jump = now + quiet
+        deadline, quiet = Deadline(patience), QUIET
+        jump = now() + quiet
         while not until():
-            now = time.monotonic()
-            if now > give_up:
+            if deadline.passed():
                 raise LabFailure(f"{what} did not come, however much virtual time passed")
-            if now > jump:
+            if now() > jump:
                 self.cluster.advance(STEP)
                 quiet = min(2 * quiet, LONGEST_QUIET)
-                jump = now + quiet
+                jump = now() + quiet
             time.sleep(0.002)
 
     def until_ran(self, key: str, times: int, *pending: Pending, server: str = "server") -> None:

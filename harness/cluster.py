@@ -10,7 +10,7 @@
         cluster.advance(60)             # a lease passes
 
 A node that ends, hangs or refuses through a fault of the code under test is a LabFailure that says so in a sentence.
-Waiting is bounded in real time (`patience`), so that an endless loop costs seconds.
+Waiting is bounded (`patience`, see harness/patience.py), so that an endless loop costs seconds.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
 from harness.network.network import Network
 from harness.network.proxy import Proxy
 from harness.node import CallRefused, Node, Note
+from harness.patience import ORDINARY as PATIENCE
+from harness.patience import Deadline
 from harness.processes.control import as_map
 from harness.processes.node import NodeSpec
 from harness.processes.proxied_network import TOKEN_SIZE
@@ -38,7 +40,6 @@ from harness.processes.virtual_time import SLOTS, TimePage
 from harness.workspace import Workspace
 
 RATE = 10.0  # virtual seconds per real second
-PATIENCE = 20.0  # real seconds anything may take
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
 
@@ -147,7 +148,7 @@ class Cluster:
     def wait_dead(self, name: str, patience: float = PATIENCE) -> None:
         """Wait for a node that is to crash by itself (at a disk operation)."""
         node = self.nodes[name]
-        if node.process is None or not node.process.exited.wait(patience):
+        if node.process is None or not Deadline(patience).wait(node.process.exited):
             raise LabFailure(f"{name} was to crash but did not within {patience:g} s of real time")
         self.crashes += 1
         self._proxy.set_port(name, None)
@@ -220,9 +221,9 @@ class Cluster:
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""
-        deadline = time.monotonic() + patience
+        deadline = Deadline(patience)
         while not condition():
-            if time.monotonic() > deadline:
+            if deadline.passed():
                 raise LabFailure(f"{what} did not happen within {patience:g} s of real time")
             if self._unwritten() is not None:
                 raise LabFailure(f"{what} did not happen")
@@ -326,7 +327,7 @@ class Cluster:
 
     def _wait_ready(self, node: Node) -> None:
         patience = self._session.start_patience
-        if not node.ready.wait(patience):
+        if not Deadline(patience).wait(node.ready):
             # Once is enough to know: the other tests of this run shall not wait as long for the same loop.
             self._session.start_patience = SECOND_START_PATIENCE
             raise LabFailure(

@@ -41,6 +41,10 @@ class HarnessFault(Exception):
     """The harness itself could not do its work: not the student's fault."""
 
 
+class TooBusy(HarnessFault):
+    """A wait ended in vain for want of the processor: nobody's fault, and nothing is shown. See `harness.patience`."""
+
+
 def expect(
     condition: object,
     message: str,

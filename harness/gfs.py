@@ -20,6 +20,7 @@ from harness.cluster import RATE, Cluster
 from harness.failures import LabFailure
 from harness.history import Event, Fault, History, Meta
 from harness.network.frame import REPLY, REQUEST, Frame
+from harness.patience import ORDINARY, now
 from harness.truth import MASTER, Truth
 from harness.workload import Operation, Workload
 from labkit import Limits
@@ -28,7 +29,7 @@ CHUNK_SIZE = 4096  # small, so that a few records fill one
 BLOCK_SIZE = 512
 
 STEP = 4.0  # virtual seconds of one jump; several heartbeats fit between two that would make a server count as dead
-BUSY = 10.0  # real seconds for which nodes may be at work before time passes all the same
+BUSY = 10.0  # seconds of patience for which nodes may be at work before time passes all the same
 BUSY_AGAIN = 1.0  # and once that has happened: an endless loop of theirs shall not cost as much again
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
 
@@ -107,7 +108,7 @@ class Gfs:
         self.note(f"crash {name}" + (f" {why}" if why else ""))
         self.cluster.crash(name)
 
-    def wait(self, *operations: Operation, patience: float = 20.0) -> None:
+    def wait(self, *operations: Operation, patience: float = ORDINARY) -> None:
         """Wait until the operations are done without letting time jump."""
         self.cluster.until(lambda: all(one.done.is_set() for one in operations), "an operation", patience)
         self.workload.raise_failures()
@@ -216,8 +217,8 @@ class Gfs:
 
     def _await_quiet(self, operations: Collection[Operation]) -> None:
         """Return when nothing happens any more but through time, or the operations are done; in any case after BUSY."""
-        end = time.monotonic() + self._busy
-        while time.monotonic() < end:
+        end = now() + self._busy
+        while now() < end:
             if operations and all(one.done.is_set() for one in operations):
                 return
             if self.cluster.quiet() and not any(one.answered for one in operations):

@@ -15,14 +15,14 @@ from typing import Any, cast
 
 from harness import records
 from harness.cluster import Cluster
-from harness.failures import NOT_IMPLEMENTED, LabFailure
+from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
 from harness.history import Complete, Event, InvokeAppend, InvokeScan, OpId, Outcome, RecordId
 from harness.network.frame import REQUEST
 from harness.node import CallRefused
 from harness.processes.session import Pending
 from labkit.checksum import crc32c
 
-OPERATION_PATIENCE = 45.0  # real seconds one operation may take
+OPERATION_PATIENCE = 45.0  # seconds of patience one operation may take
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Operation:
     outcome: Outcome = Outcome.UNKNOWN
     completed: float = 0.0
     value: Any = None
-    failure: LabFailure | None = None
+    failure: LabFailure | HarnessFault | None = None
     pending: Pending | None = None
 
     @property
@@ -114,7 +114,7 @@ class Workload:
             operation.outcome = Outcome.FAIL if refused.definite else Outcome.UNKNOWN
             if refused.kind == NOT_IMPLEMENTED or not refused.documented:
                 operation.failure = refused
-        except LabFailure as failure:
+        except (LabFailure, HarnessFault) as failure:
             operation.failure = failure
         operation.completed = self._cluster.now()
         operation.done.set()

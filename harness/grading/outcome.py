@@ -15,9 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
+from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure, TooBusy
 from harness.grading.text import clean, one_line
 from labkit.errors import LabError
+
+BUSY = "busy"  # the kind of an outcome that shows nothing, because this machine had no time for the test
+_BUSY_WHY = (
+    "not your fault, and no proof of anything: run it again when less runs beside it, or with --jobs 1"
+)
 
 
 class Status(enum.Enum):
@@ -31,7 +36,12 @@ class Status(enum.Enum):
 
 
 class DeadlineExceeded(BaseException):
-    """A test ran out of time. Not an ``Exception``, so that no test swallows it by mistake."""
+    """A test ran out of time. Not an ``Exception``, so that no test swallows it by mistake.
+
+    ``starved``: the processor was withheld for most of that time, so it shows nothing.
+    """
+
+    starved = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ def judge(error: BaseException, tests: Path, phase: str) -> Outcome:
     where, source = _place(error, tests)
     if isinstance(error, LabFailure):
         return _lab_failure(error, where)
+    if isinstance(error, TooBusy) or (isinstance(error, DeadlineExceeded) and error.starved):
+        return Outcome(Status.ERROR, one_line(error), kind=BUSY, where=where, why=_BUSY_WHY)
     if isinstance(error, DeadlineExceeded):
         return Outcome(Status.TIMEOUT, one_line(error), where=where, seen=source and f"still in: {source}")
     if isinstance(error, pytest.skip.Exception):

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.grading.manifest import LabManifest
-from harness.grading.outcome import Outcome, Status
+from harness.grading.outcome import BUSY, Outcome, Status
 from harness.grading.score import LabResult, Report, TestResult
 from harness.grading.screen import status_word
 from harness.grading.text import one_line
@@ -146,7 +146,14 @@ def _show_end(console: Console, report: Report) -> None:
     if len(report.labs) > 1 or report.selected or report.interrupted:
         console.print(Text(f"total {report.score} / {report.max_score}", "bold"))
     if report.exit_code == 2 and not report.interrupted:
-        console.print("The harness failed somewhere, so these points may be too low; please report it.")
+        console.print(_why_two(report))
+
+
+def _why_two(report: Report) -> str:
+    errors = [test.outcome for test in report.tests if test.status is Status.ERROR]
+    if not report.faults and all(outcome is not None and outcome.kind == BUSY for outcome in errors):
+        return "This machine was too busy for some tests, so these points may be too low: run those again."
+    return "The harness failed somewhere, so these points may be too low; please report it."
 
 
 def _points(number: int) -> str:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from harness.network.frame import Decoder, encode
+from harness.patience import Deadline, longest
 from labkit.errors import RemoteError
 
 
@@ -20,14 +21,15 @@ class NoAnswer(Exception):
 
 
 class Asker:
-    """One connection to the port of a node. `seconds` are real: what one answer may take."""
+    """One connection to the port of a node. `seconds` of patience are what one answer may take."""
 
     def __init__(self, port: int, seconds: float = 5.0) -> None:
         self._numbers = itertools.count(1)
         self._client = int.from_bytes(os.urandom(7), "big")
         self._decoder = Decoder()
+        self._seconds = seconds
         try:
-            self._sock = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+            self._sock = socket.create_connection(("127.0.0.1", port), timeout=longest(seconds))
         except OSError as error:
             raise NoAnswer(str(error)) from error
 
@@ -44,9 +46,11 @@ class Asker:
         xid = [self._client, next(self._numbers)]
         header = {"method": method, "args": args, "xid": xid, "ack": 0, "epoch": None}
         try:
+            self._sock.settimeout(longest(self._seconds))
             self._sock.sendall(encode(header, payload))
+            deadline = Deadline(self._seconds)
             while True:
-                data = self._sock.recv(1 << 18)
+                data = deadline.receive(self._sock, 1 << 18)
                 if not data:
                     raise NoAnswer("the connection was closed")
                 for reply, answered in self._decoder.feed(data):

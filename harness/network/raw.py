@@ -8,7 +8,7 @@
         reply = server.call("add", {"key": "k"}, xid=(7, 2))      # both, skipping replies to other xids
 
 Its frames are in the journal under its name, and faults may be aimed at it. `listen` and `accept` make it a server,
-such as a scripted stub. Patience is real seconds; who is silent for longer has failed, with a LabFailure that says so.
+such as a scripted stub. Patience is seconds (harness/patience.py); who is silent for longer has failed, with a LabFailure that says so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
@@ -25,6 +24,7 @@ from typing import Any
 from harness.failures import HarnessFault, LabFailure
 from harness.network.frame import Decoder, encode
 from harness.network.network import Network
+from harness.patience import Deadline, longest
 from harness.processes.proxied_network import TOKEN_SIZE, ProxiedNetwork
 from labkit.clock import SystemClock
 from labkit.protocol import HELLO
@@ -53,7 +53,7 @@ class RawPeer:
     def connect(self, node: str, patience: float = PATIENCE) -> RawConnection:
         """A connection to `node`."""
         try:
-            return RawConnection(self._network.connect(node, patience), node)
+            return RawConnection(self._network.connect(node, longest(patience)), node)
         except OSError as error:
             raise LabFailure(f"{node} takes no connections: {error}") from error
 
@@ -73,7 +73,7 @@ class RawPeer:
         """The next connection somebody made to this peer. `listen` first."""
         if self._listener is None:
             raise HarnessFault(f"{self.name} does not listen")
-        self._listener.settimeout(patience)
+        self._listener.settimeout(longest(patience))
         try:
             sock, _ = self._listener.accept()
         except TimeoutError as error:
@@ -100,7 +100,7 @@ class RawConnection:
         self.close()
 
     def send(self, data: bytes, patience: float = PATIENCE) -> None:
-        self._sock.settimeout(patience)
+        self._sock.settimeout(longest(patience))
         try:
             self._sock.sendall(data)
         except TimeoutError as error:
@@ -127,7 +127,7 @@ class RawConnection:
 
     def receive(self, patience: float = PATIENCE) -> tuple[dict[str, Any], bytes]:
         """The next frame: header and payload."""
-        deadline = time.monotonic() + patience
+        deadline = Deadline(patience)
         while not self._frames:
             data = self._receive_some(deadline)
             if data is None:
@@ -172,7 +172,7 @@ class RawConnection:
 
     def closed(self, patience: float = PATIENCE) -> bool:
         """Wait for the other side to close or break the connection; False when it has not."""
-        deadline = time.monotonic() + patience
+        deadline = Deadline(patience)
         while data := self._receive_some(deadline):
             pass
         return data is not None
@@ -185,11 +185,10 @@ class RawConnection:
     def close(self) -> None:
         self._sock.close()
 
-    def _receive_some(self, deadline: float) -> bytes | None:
+    def _receive_some(self, deadline: Deadline) -> bytes | None:
         """Some bytes, b"" at the end of the stream, None when the deadline has passed."""
-        self._sock.settimeout(max(0.001, deadline - time.monotonic()))
         try:
-            return self._sock.recv(CHUNK)
+            return deadline.receive(self._sock, CHUNK)
         except TimeoutError:
             return None
         except OSError:

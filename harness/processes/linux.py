@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -23,12 +24,35 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def children() -> list[int]:
-    """Process ids of this process's direct children, dead but unreaped ones included."""
+def children(pid: int | str = "self") -> list[int]:
+    """Process ids of the direct children of a process, by default this one; dead but unreaped ones included."""
     found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def descendants(pid: int | str = "self") -> list[int]:
+    """Children, their children, and so on; those that end meanwhile may be missing."""
+    found: list[int] = []
+    waiting: list[int | str] = [pid]
+    while waiting:
+        with contextlib.suppress(OSError):
+            below = children(waiting.pop())
+            found += below
+            waiting += below
+    return found
+
+
+def running_below(pid: int) -> int:
+    """How many threads of a process and of its descendants run or could run."""
+    count = 0
+    for one in (pid, *descendants(pid)):
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                # The name, in brackets before the state, may hold anything.
+                count += (task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "R"
+    return count
 
 
 def _prctl(option: int, value: int) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness.failures import HarnessFault
+from harness.patience import Deadline
 from harness.processes.control import ControlClosed, ControlSocket
 from harness.processes.node import NodeSpec
 from labkit import codec
@@ -36,7 +37,7 @@ _START = "import sys; sys.path.insert(0, {kit!r}); from harness.processes import
 
 
 class Session:
-    """A zygote and its directory. Thread-safe. `start_patience`: real seconds a node may take to start."""
+    """A zygote and its directory. Thread-safe. `start_patience`: seconds of patience for the start of a node."""
 
     def __init__(self) -> None:
         self.start_patience = 10.0
@@ -108,7 +109,8 @@ class Pending:
         self._done.set()
 
     def wait(self, seconds: float) -> bool:
-        return self._done.wait(seconds)
+        """Whether it has come, after at most so many seconds of patience."""
+        return Deadline(seconds).wait(self._done)
 
     @property
     def done(self) -> bool:

@@ -20,15 +20,16 @@ from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
+from harness.patience import ORDINARY, Deadline, now
 from harness.stubs.master import StubMaster
 from harness.stubs.peer import ScriptedPeer
 from labkit import Limits
 from labkit.errors import RemoteError
 
 SMALL = {"chunk_size": 4096, "block_size": 512}  # a record may have 1024 bytes
-QUIET = 0.03  # real seconds between two jumps of time
+QUIET = 0.03  # seconds of patience between two jumps of time
 LONGEST = 300.0  # virtual seconds a call may take
-PATIENT = 0.5  # real seconds to wait for a heartbeat that is due
+PATIENT = 0.5  # seconds of patience to wait for a heartbeat that is due
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Call:
         self.what = what
         self._run = run
         self._answer: dict[str, Any] | Exception | None = None
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name=what, daemon=True)
         self._thread.start()
 
@@ -55,11 +57,10 @@ class Call:
         return self._answer is not None
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, after at most so many real seconds."""
-        self._thread.join(seconds)
-        return self.done
+        """Whether it has ended, after at most so many seconds of patience."""
+        return Deadline(seconds).wait(self._ended)
 
-    def result(self, patience: float = 20.0) -> dict[str, Any]:
+    def result(self, patience: float = ORDINARY) -> dict[str, Any]:
         """What it returned; raises what it raised."""
         self.wait(patience)
         if self._answer is None:
@@ -73,6 +74,7 @@ class Call:
             self._answer = self._run()
         except Exception as error:  # raised again by whoever asks for the result
             self._answer = error
+        self._ended.set()
 
 
 class Cell:
@@ -242,8 +244,8 @@ class Cell:
     def _keep_step(self, call: Call) -> None:
         """Wait for a heartbeat that is due, so that on a busy machine no lease ends for lack of one."""
         living = [name for name in self.names if self.cluster.nodes[name].alive]
-        give_up = time.monotonic() + PATIENT
-        while time.monotonic() < give_up and not call.done:
+        give_up = now() + PATIENT
+        while now() < give_up and not call.done:
             overdue = self.cluster.now() - 2 * self.limits.heartbeat
             newest = [self.master.reports(name)[-1:] for name in living]
             if all(last and last[0].time > overdue for last in newest):
@@ -264,17 +266,16 @@ class Cell:
             return all(count > before[name] for name, count in self._beats().items())
 
         self.cluster.advance(self.limits.heartbeat + 0.1)
-        give_up = time.monotonic() + 10.0
-        look_again = time.monotonic() + 0.1
+        deadline = Deadline(10.0)
+        look_again = now() + 0.1
         while not all_heard():
-            now = time.monotonic()
-            if now > give_up:
+            if deadline.passed():
                 raise LabFailure(
                     "no heartbeat came, however much virtual time passed",
                     expected=f"one every {self.limits.heartbeat:g} s from each of {', '.join(before)}",
                 )
-            if now > look_again:
-                look_again = now + 0.1
+            if now() > look_again:
+                look_again = now() + 0.1
                 self.cluster.advance(1.0)
             time.sleep(0.002)
 
