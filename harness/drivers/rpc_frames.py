@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 from typing import Any
 
+from harness.drivers.odd_values import odd_value
 from harness.drivers.program import Commands, Packages
 from labkit import Context
 from labkit.errors import MalformedFrame
@@ -21,7 +22,7 @@ def start(context: Context, packages: Packages) -> Commands:
     name = packages["rpc"].__name__
     frames = _Frames(context, *(importlib.import_module(f"{name}.{module}") for module in ("wire", "stream")))
     frames.listen()
-    return {"encode": frames.encode, "feed": frames.feed}
+    return {"encode": frames.encode, "encode_odd": frames.encode_odd, "feed": frames.feed}
 
 
 class _Frames:
@@ -37,6 +38,10 @@ class _Frames:
     def encode(self, header: dict[str, Any], payload: bytes = b"", zeros: int = 0) -> bytes:
         """The frame's bytes; `zeros`: a payload of that many instead."""
         return b"".join(bytes(part) for part in self._wire.encode(header, bytes(zeros) if zeros else payload))
+
+    def encode_odd(self, what: str) -> int:
+        """The length of a frame with a value that no frame may have, if one is made at all."""
+        return len(b"".join(bytes(part) for part in self._wire.encode({"value": odd_value(what)})))
 
     def feed(self, data: bytes, sizes: list[int], measure: bool = False) -> dict[str, Any]:
         """Give a FrameAssembler `data` in pieces of at most these sizes, the last one again and again.
