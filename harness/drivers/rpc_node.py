@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+from harness.drivers.odd_values import odd_value
 from harness.drivers.program import Commands, Packages
 from labkit import Context, errors
 
@@ -36,6 +37,7 @@ class _RpcNode:
         return {
             "call": self.call,
             "attempt": self.attempt,
+            "attempt_odd": self.attempt_odd,
             "ran": lambda: dict(self._ran),
             "open_gate": self.open_gate,
             "new_client": self.new_client,
@@ -64,11 +66,20 @@ class _RpcNode:
             self._count("crash")
             raise ValueError("a bug in the handler")
 
+        def stumble() -> None:
+            """A bug that looks like wrong arguments from far away."""
+            self._count("stumble")
+            len(5)  # type: ignore[arg-type]
+
+        def answer_oddly(what: str) -> Any:
+            """Answers with a value that cannot be sent."""
+            return odd_value(what)
+
         def relay(server: str, method: str, args: dict[str, Any]) -> Any:
             """Calls another server with this node's own client, while its caller waits."""
             return self._own_client().call(server, method, args).value
 
-        handlers = (echo, add, wait_at_gate, refuse, crash, relay)
+        handlers = (echo, add, wait_at_gate, refuse, crash, stumble, answer_oddly, relay)
         return {handler.__name__: handler for handler in handlers}
 
     def _count(self, key: str) -> int:
@@ -119,6 +130,10 @@ class _RpcNode:
                 "data": getattr(error, "data", {}),
                 "message": str(error),
             }
+
+    def attempt_odd(self, what: str, **call: Any) -> dict[str, Any]:
+        """A call with an argument that cannot be sent."""
+        return self.attempt(args={"value": odd_value(what)}, **call)
 
     def stop(self) -> None:
         if self._server is not None:

@@ -5,24 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 from harness.calls import Calls
-from harness.cluster import Cluster
+from harness.cluster import CallRefused, Cluster
+from harness.failures import LabFailure
 from harness.grading import claim, expect
-from harness.network.faults import Aim
+from harness.network.faults import Aim, Cut
 
 ONE_BY_ONE: dict[str, Any] = {"first_timeout": 20.0, "factor": 1.0, "longest": 20.0, "jitter": 0.0}
 
 
 @claim(
-    "A call whose request or reply is lost is sent again, under the same XID, until it is answered",
+    "A call whose request is lost is sent again, under the same XID, until it is answered",
     hint="make the XID once per call, outside the loop over attempts",
     read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
 )
-def test_lost_messages_are_sent_again(cluster: Cluster) -> None:
-    calls = Calls(cluster)
+def test_lost_request_is_sent_again(cluster: Cluster) -> None:
+    lose_one_message(Calls(cluster), "request")
+
+
+@claim(
+    "A call whose reply is lost is sent again, under the same XID, until it is answered",
+    hint="silence is all the client has in either case: treat a lost reply just as a lost request",
+    read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
+)
+def test_lost_reply_is_asked_for_again(cluster: Cluster) -> None:
+    lose_one_message(Calls(cluster), "reply")
+
+
+def lose_one_message(calls: Calls, kind: str) -> None:
     xids: list[object] = []
-    for turn, kind in enumerate(("request", "reply"), 1):
+    for turn in (1, 2):
         args = {"value": [turn, "text"]}
-        lost = cluster.network.drop(Aim("echo", kind))
+        lost = calls.cluster.network.drop(Aim("echo", kind))
         before = len(calls.requests("echo"))
         outcome = calls.finish(calls.begin("echo", args, payload=b"bulk", at_most_once=False))
         expect(
@@ -35,7 +48,9 @@ def test_lost_messages_are_sent_again(cluster: Cluster) -> None:
             seen=outcome,
         )
         sent = calls.requests("echo")[before:]
-        expect(len(sent) >= 2, "an answer came though the request was sent only once and it was lost")
+        expect(
+            len(sent) >= 2, f"an answer came though the request was sent only once and its {kind} was lost"
+        )
         expect(
             sent[0].xid is not None and len({frame.xid for frame in sent}) == 1,
             "a request that was sent again had another XID",
@@ -48,32 +63,38 @@ def test_lost_messages_are_sent_again(cluster: Cluster) -> None:
 
 
 @claim(
-    "A call that is never answered gives up with CallTimeout, which does not say that nothing happened",
+    "Silence ends in CallTimeout, whichever message was lost: the client does not say that nothing happened",
     hint="count attempts; after the last one raise CallTimeout, because it was sent and nobody knows",
     read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
 )
 def test_silence_ends_in_a_timeout(cluster: Cluster) -> None:
     calls = Calls(cluster)
     calls.value("echo", at_most_once=False)
-    lost = cluster.network.drop(Aim("add", "reply", times=None))
-    pending = calls.begin("add", at_most_once=False, policy={**ONE_BY_ONE, "attempts": 3})
-    cluster.until(lambda: pending.done or lost.aim.hits > 0, "the first attempt")
-    outcome = calls.finish(pending)
+    for kind in ("reply", "request"):
+        lost = cluster.network.drop(Aim("add", kind, times=None))
+        before, ran = len(calls.requests("add")), calls.ran("x")
+        pending = calls.begin("add", at_most_once=False, policy={**ONE_BY_ONE, "attempts": 3})
+        cluster.until(
+            lambda lost=lost, pending=pending: pending.done or lost.aim.hits > 0, "the first attempt"
+        )
+        outcome = calls.finish(pending)
+        cluster.network.remove(lost)
 
-    sent = len(calls.requests("add"))
-    expect(
-        sent in (2, 3),  # an attempt may end, on a slow machine, while it is still connecting
-        "a policy of 3 attempts was not kept",
-        expected="the request sent 3 times, then an error",
-        seen=f"sent {sent} times, then {outcome.get('error', 'an answer')}",
-    )
-    expect(
-        outcome.get("error") == "CallTimeout" and outcome.get("definite") is False,
-        "silence was reported as something else",
-        expected="CallTimeout, definite False",
-        seen=outcome,
-        why=f"the handler ran {calls.ran('x')} times: it was the replies that were lost, which the client cannot know",
-    )
+        sent = len(calls.requests("add")) - before
+        expect(
+            sent in (2, 3),  # an attempt may end, on a slow machine, while it is still connecting
+            "a policy of 3 attempts was not kept",
+            expected="the request sent 3 times, then an error",
+            seen=f"sent {sent} times, then {outcome.get('error', 'an answer')}",
+        )
+        expect(
+            outcome.get("error") == "CallTimeout" and outcome.get("definite") is False,
+            f"silence was reported as something else, when every {kind} was lost",
+            expected="CallTimeout, definite False",
+            seen=outcome,
+            why=f"the handler ran {calls.ran('x') - ran} times, which the client cannot know: a lost request and a "
+            "lost reply look the same to it",
+        )
 
 
 @claim(
@@ -104,6 +125,58 @@ def test_nobody_there_is_unreachable(cluster: Cluster) -> None:
 
 
 @claim(
+    "A connection that breaks is replaced, and half a request never runs",
+    hint="drop the stream that raised, borrow another for the next attempt; what broke may have been sent or not",
+    read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
+)
+def test_broken_connection_is_replaced(cluster: Cluster) -> None:
+    calls = Calls(cluster)
+    for kind in ("request", "reply"):
+        for where in ("before", "inside", "after"):
+            what = f"breaks {where} the first {kind}"
+            args = {"key": f"{kind} {where}"}
+            cut = Cut(Aim("add", kind), where)
+            cluster.network.add(cut)
+            outcome = calls.finish(calls.begin("add", args, at_most_once=False))
+            cluster.network.remove(cut)
+            expect(
+                "value" in outcome,
+                f"a call whose connection {what} did not bring an answer",
+                expected="an answer, over another connection if need be",
+                seen=outcome,
+            )
+            sent = [frame for frame in calls.requests("add") if frame.header.get("args") == args]
+            whole = [frame for frame in sent if frame.fate not in ("cut before", "cut inside")]
+            ran = calls.ran(args["key"])
+            expect(
+                ran <= len(whole),
+                f"a request ran of which only a part had arrived: the connection {what}",
+                expected=f"at most one run for each of the {len(whole)} requests that arrived whole",
+                seen=f"{ran} runs",
+            )
+    cluster.restart("server")
+    after = calls.finish(calls.begin("echo", {"value": "new life"}, at_most_once=False))
+    expect(
+        after.get("value") == "new life",
+        "after a restart of the server a call did not find it again",
+        expected="an answer: connections to the life before are no use any more",
+        seen=after,
+    )
+    broken = Cut(Aim("echo", "reply", times=None), "before")
+    cluster.network.add(broken)
+    pending = calls.begin("echo", at_most_once=False, policy={**ONE_BY_ONE, "attempts": 3})
+    cluster.until(lambda: pending.done or broken.aim.hits > 0, "the first attempt")
+    outcome = calls.finish(pending)
+    expect(
+        outcome.get("error") in ("ConnectionLost", "CallTimeout") and outcome.get("definite") is False,
+        "a call whose connection broke each time, after it had been sent, ended wrongly",
+        expected="ConnectionLost, definite False",
+        seen=outcome,
+        why="the request arrived and ran: only the caller cannot know",
+    )
+
+
+@claim(
     "A server's no arrives as the error it raised, and the server goes on",
     hint="a RemoteError travels by to_wire and from_wire; what else a handler raises becomes HandlerFailed",
     read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
@@ -114,7 +187,15 @@ def test_refusals_arrive_as_they_were_raised(cluster: Cluster) -> None:
         ("refuse", {}, "NoSuchFile", True, "the handler raised it"),
         ("no_such_method", {}, "UnknownMethod", True, "there is no handler of that name"),
         ("add", {"colour": "red"}, "BadArguments", True, "the handler takes no such argument"),
+        ("wait_at_gate", {}, "BadArguments", True, "an argument without a default is missing"),
         ("crash", {}, "HandlerFailed", False, "the handler has a bug, and how far it came is unknown"),
+        (
+            "stumble",
+            {},
+            "HandlerFailed",
+            False,
+            "the TypeError came from inside the handler, which had begun",
+        ),
     ):
         outcome = calls.outcome(method, args, at_most_once=False)
         expect(
@@ -130,6 +211,54 @@ def test_refusals_arrive_as_they_were_raised(cluster: Cluster) -> None:
                 expected={"path": "/nowhere"},
                 seen=outcome["data"],
             )
+    outcome = calls.outcome("add", payload=b"bulk", at_most_once=False)
+    expect(
+        outcome.get("error") == "BadArguments",
+        "a payload was given to a handler that takes none",
+        expected="BadArguments: the payload is an argument of that name",
+        seen=outcome,
+    )
     expect(calls.ran("x") == 0, "a handler ran with arguments it does not take")
     again = calls.value("echo", {"value": "still here"}, at_most_once=False)
     expect(again == "still here", "the server stopped answering after an error", seen=again)
+
+
+@claim(
+    "What cannot be sent is refused where it is: at the caller before anything is sent, at the server in an answer",
+    hint="encode the request before the first attempt; an answer that cannot be encoded is the handler's failure",
+    read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
+)
+def test_values_that_cannot_be_sent(cluster: Cluster) -> None:
+    calls = Calls(cluster)
+    for what in ("an integer of 65 bits", "a set"):
+        try:
+            seen = cluster.call(
+                "client", "attempt_odd", what=what, server="server", method="echo", at_most_once=False
+            )
+        except CallRefused as refused:
+            expect(
+                refused.type in ("ValueError", "TypeError"),
+                f"an argument that cannot be sent, {what}, was not refused clearly",
+                expected="ValueError or TypeError",
+                seen=refused.message,
+            )
+        else:
+            raise LabFailure(
+                f"a call with an argument that cannot be sent, {what}, came back",
+                expected="ValueError or TypeError",
+                seen=seen,
+            )
+        expect(calls.requests("echo") == [], f"something was sent of a call that had {what} in its arguments")
+        outcome = calls.outcome("answer_oddly", {"what": what}, at_most_once=False)
+        expect(
+            outcome.get("error") == "HandlerFailed" and outcome.get("definite") is False,
+            f"a handler that answered with {what} was reported wrongly",
+            expected="HandlerFailed, definite False: it ran, and only its answer could not be sent",
+            seen=outcome,
+        )
+    again = calls.value("echo", {"value": "still here"}, at_most_once=False)
+    expect(
+        again == "still here",
+        "client or server no longer works after a value that cannot be sent",
+        seen=again,
+    )
