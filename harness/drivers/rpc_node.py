@@ -75,11 +75,16 @@ class _RpcNode:
             """Answers with a value that cannot be sent."""
             return odd_value(what)
 
+        def fill(number: int, size: int) -> list[Any]:
+            """A long answer."""
+            self._count("fill")
+            return [number, "x" * size]
+
         def relay(server: str, method: str, args: dict[str, Any]) -> Any:
             """Calls another server with this node's own client, while its caller waits."""
             return self._own_client().call(server, method, args).value
 
-        handlers = (echo, add, wait_at_gate, refuse, crash, stumble, answer_oddly, relay)
+        handlers = (echo, add, wait_at_gate, refuse, crash, stumble, answer_oddly, fill, relay)
         return {handler.__name__: handler for handler in handlers}
 
     def _count(self, key: str) -> int:

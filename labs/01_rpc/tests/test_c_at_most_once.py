@@ -235,3 +235,24 @@ def test_clients_never_share_xids(cluster: Cluster) -> None:
         seen=f"ids {ids}, answers {answers}",
         why="the server knows a call by its XID alone: a stranger with the same one gets the other's answer",
     )
+
+
+@claim(
+    "A client that has restarted is a new client",
+    hint="nothing of the client's id or numbers may come back after a restart: neither its name nor a counter will do",
+    read="labs/01_rpc/README.md#part-c-at-most-once",
+)
+def test_restarted_client_is_a_new_client(cluster: Cluster) -> None:
+    calls = Calls(cluster)
+    answers = [calls.value("add", {"key": "k"}) for _ in range(3)]
+    cluster.restart("client")
+    outcomes = [calls.outcome("add", {"key": "k"}) for _ in range(3)]
+    xids = [xid_of(frame) for frame in calls.requests("add")]
+    former, later = set(xids[:3]), set(xids[3:])
+    expect(
+        not former & later and [outcome.get("value") for outcome in outcomes] == [4, 5, 6],
+        "a client's calls after its restart were taken for those of its former life",
+        expected="XIDs never used before, and calls that run: answers [4, 5, 6]",
+        seen=f"the XIDs {sorted(former & later)} in both lives, and outcomes {outcomes}",
+        why=f"in its former life the client was given {answers}, and the server remembers what it gave",
+    )
