@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.drivers import bank, gfs_client, idle, rpc_frames, rpc_node, scenarios, service
+from harness.drivers import bank, gfs_client, idle, rpc_frames, rpc_node, rpc_threads, scenarios, service
 from harness.drivers.program import Commands, Program
 
 PROGRAMS: Mapping[str, Program] = {
     "idle": Program((), idle.start),
     "rpc": Program(("rpc",), rpc_node.start),
     "frames": Program(("rpc",), rpc_frames.start),
+    "threads": Program(("rpc",), rpc_threads.start),
     "bank": Program(("rpc",), bank.start),
     "master": Program(("gfs_master",), service.start_only("gfs_master")),
     "shadow": Program(("gfs_master",), service.start_only("gfs_master", "start_shadow")),

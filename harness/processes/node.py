@@ -170,6 +170,8 @@ def main(spec: NodeSpec, control: socket.socket, parent: int) -> None:
     _redirect_output(spec.log)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # a thousand connections must fit too
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     threading.stack_size(THREAD_STACK)
     os.chdir(spec.scratch)

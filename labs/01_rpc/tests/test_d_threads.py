@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import struct
+import time
 
 from harness.calls import IMPATIENT, Calls, value_of
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
+from harness.network.crowd import crowd, largest
 from harness.network.frame import encode
 from harness.network.raw import RawPeer
+from harness.outside import sockets, threads
+
+PATIENCE = 10.0  # real seconds in which threads have ended that need only notice the end of a stream
 
 
 @claim(
@@ -105,6 +110,54 @@ def test_nodes_call_each_other(cluster: Cluster) -> None:
 
 
 @claim(
+    "A thousand connections are served side by side, and leave nothing behind when they end",
+    hint="when a connection's stream ends its thread ends, and has closed the socket in a finally",
+    read="labs/01_rpc/README.md#part-d-threads",
+)
+def test_a_thousand_connections(cluster: Cluster) -> None:
+    calls = Calls(cluster)
+    calls.value("echo")
+    before = (threads(cluster, "server"), sockets(cluster, "server"))
+    with crowd(cluster, "server", largest(1000)) as peers:
+        for number, peer in enumerate(peers, 1):
+            peer.request("echo", {"value": number}, xid=(number, 1))
+        for number, peer in enumerate(peers, 1):
+            header, _ = peer.reply((number, 1))
+            expect(
+                header.get("result") == number,
+                f"connection {number} of {len(peers)} got a wrong answer",
+                expected=number,
+                seen=header,
+            )
+        call = calls.begin("add", {"key": "k"})
+        expect(
+            call.wait(IMPATIENT) and value_of("add", cluster.result("client", call)) == 1,
+            f"with {len(peers)} idle connections open, another client's call went wrong",
+            expected="an answer",
+            seen=call.message,
+        )
+    wait_for_ends(cluster, "server", before, f"{len(peers)} connections had been closed by the other side")
+
+
+def wait_for_ends(cluster: Cluster, node: str, before: tuple[int, int], when: str) -> None:
+    """No more threads and sockets than `before`, soon; the one that answers the harness may be among them."""
+
+    def now() -> tuple[int, int]:
+        return threads(cluster, node), sockets(cluster, node)
+
+    deadline = time.monotonic() + PATIENCE
+    while (seen := now()) and (seen[0] > before[0] + 1 or seen[1] > before[1]):
+        expect(
+            time.monotonic() < deadline,
+            f"something was left behind at {node} after {when}",
+            expected=f"{before[0]} threads and {before[1]} sockets, as before",
+            seen=f"{seen[0]} threads and {seen[1]} sockets, after {PATIENCE:g} s of real time",
+            why="what every connection leaves behind, however little, brings a server down in the end",
+        )
+        time.sleep(0.02)
+
+
+@claim(
     "Whoever sends rubbish loses his connection, and nobody else loses anything",
     hint="catch MalformedFrame and OSError around one connection's loop, and close the socket in a finally",
     read="labs/01_rpc/README.md#part-d-threads",
@@ -154,10 +207,12 @@ def test_rubbish_costs_its_sender_only(cluster: Cluster) -> None:
 )
 def test_stopping_leaves_nothing_behind(cluster: Cluster) -> None:
     calls = Calls(cluster, clients=("client", "other"))
+    fresh = (threads(cluster, "client"), sockets(cluster, "client"))  # of a node that does nothing
     with RawPeer(cluster.network).connect("server") as idle:
         calls.value("echo")
         under_way = calls.begin("wait_at_gate", {"gate": "g", "key": "k"}, client="other")
         calls.until_ran("k", 1, under_way)
+        calls.value("echo", client="other")  # its connection is idle afterwards
         cluster.call("other", "stop")
         expect(
             under_way.wait(IMPATIENT),
@@ -185,5 +240,7 @@ def test_stopping_leaves_nothing_behind(cluster: Cluster) -> None:
             expected="none",
             seen=cluster.call("server", "threads"),
         ) from failure
+    wait_for_ends(cluster, "server", fresh, "the server had been stopped")
+    wait_for_ends(cluster, "other", fresh, "the client had been closed")
     after = calls.finish(calls.begin("echo", policy={"attempts": 1}))
     expect("error" in after, "a server that was stopped still answers", seen=after)
