@@ -305,10 +305,18 @@ METHODS: tuple[Method, ...] = (
         Role.CHUNKSERVER,
         "primary",
         "To a secondary: do the mutation with this serial number of this lease. Serial numbers start at 1 with "
-        "each version. With `data_id`, write the pushed data at `offset`; without, pad with zeros from `offset` "
-        "to the end of the chunk. Durable before the answer.",
+        "each version. With `data_id`, write the pushed data at `offset`: with `overwrite`, as `write` wants it, what lies "
+        "behind it stays; without, as `append` wants it, the data is the end of the replica. Without `data_id`, pad "
+        "with zeros from `offset` to the end of the chunk. Durable before the answer.",
         "GFS §3.1, §3.3",
-        args={"handle": "int", "version": "int", "serial": "int", "offset": "int", "data_id": "str?"},
+        args={
+            "handle": "int",
+            "version": "int",
+            "serial": "int",
+            "offset": "int",
+            "data_id": "str?",
+            "overwrite": "bool",
+        },
         errors=("no_such_chunk", "stale_version", "unknown_data", "out_of_order", "corrupt"),
     ),
     Method(

@@ -161,6 +161,8 @@ class Cell:
         offset: int,
         data_id: str | None,
         version: int | None = None,
+        *,
+        overwrite: bool = False,
     ) -> dict[str, Any]:
         """Be the primary that sends a mutation to a secondary."""
         args = {
@@ -169,6 +171,7 @@ class Cell:
             "serial": serial,
             "offset": offset,
             "data_id": data_id,
+            "overwrite": overwrite,
         }
         return self.client.ask(server, "apply", args)
 

@@ -1,9 +1,10 @@
 """The chunkserver: replicas on disk, mutations in one order, record append (GFS §3, §5.2).
 
-Read in this order: `blocks`, `metalog`, `replica`, `store` (part A: storage that notices damage), `buffer`,
-`dataflow` (part B: data flows in a chain), `serials`, `mutations` (part C: one order for all), `forwarding`,
-`leases`, `primary` (part D: record append), `versions`, `heartbeat` (part E: life with the master; granting a
-lease belongs to part D). `server` puts them together.
+Read in this order: `blocks`, `metalog`, `log`, `redo`, `replica`, `store` (part A: storage that notices damage),
+`buffer`, `dataflow` (part B: data flows in a chain), `serials`, `mutations` (part C: one order for all),
+`forwarding`, `leases`, `primary` (part D: record append; its `write` belongs to part C), `versions`, `heartbeat`,
+`staging`, `cloning` (part E: life with the master; granting a lease belongs to part D). `server` puts them
+together.
 """
 
 from chunkserver.mutations import Secondary

@@ -1,4 +1,4 @@
-"""Record append at the primary (GFS §3.1 steps 4 to 7, §3.3).
+"""Mutations at the primary: record append, and write (GFS §3.1 steps 4 to 7, §3.3).
 
 The primary applies a mutation to its own replica first and numbers it, both under the chunk's lock, so that
 offsets and numbers rise together. The lock is released before the secondaries are asked: many mutations are
@@ -8,6 +8,9 @@ An append is acknowledged only when every replica of this version has it durably
 the region is inconsistent, the client hears ReplicaFailed, and the primary's own copy stays where it is: the
 next append goes behind it. If the lease passes to another primary meanwhile, the version goes up first, and
 replicas that know refuse; those that did not yet know have the mutation, and so has whoever becomes primary.
+
+A write is the same with an offset that the client chose. Writes side by side to one region are put in one order,
+so all replicas end with the same bytes there, though perhaps with pieces of both: consistent, but undefined (§2.7).
 
 ChunkFull, too, is answered only when every replica has been padded to its end. Otherwise a later primary
 whose replica missed the padding could take a record in front of one already acknowledged in the next chunk.
@@ -54,4 +57,13 @@ class Primary:
         raise NotImplementedError(
             "lab 3 part D: admit, decide and apply here under replica.changed; then, without it, on the "
             "secondaries."
+        )
+
+    def write(self, handle: int, version: int, offset: int, data_id: str) -> dict[str, Any]:
+        """Write pushed data at `offset` on all replicas: RPC `write`.
+
+        Errors as for `append`, but those about room: BadArguments when the data reaches out of the chunk.
+        """
+        raise NotImplementedError(
+            "lab 3 part C: like append, but the offset is the client's and the mutation overwrites."
         )

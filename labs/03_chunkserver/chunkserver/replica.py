@@ -2,14 +2,17 @@
 
 A write puts the data into the data file, syncs it, appends one batch to the log, syncs that, and only then
 returns. From this follows the *truth of the log*: at every moment, every byte that the log on the disk calls
-valid is on the disk as well, with the checksum the log gives. Why no disk operation can break it:
+valid is on the disk as well, with the checksum the log gives: in the data file, or in the redo file (redo.py),
+from which recovery copies it there before anything is read. Why no disk operation can break it:
 
 - Data is synced before the log mentions it, so a crash earlier leaves bytes behind the end: they mean nothing.
-- No byte that the log calls valid is ever written over. A write that starts below the end, where an append
-  of an earlier version failed, first *cuts*: the shorter length is durable in the log before the old bytes go.
+- A byte that the log calls valid is written over in `overwrite` only, and by then the log has the checksum of the
+  new byte, which is in the redo file, synced before. The file goes when the new bytes are synced in place.
+- A write that starts below the end, where an append of an earlier version failed, first *cuts*: the shorter
+  length is durable in the log before the old bytes go.
 - A batch counts whole or not at all, and both the state before it and the state after it are true.
 - When an append to the log failed, what the file says is unknown: it is replaced, atomically and from
-  memory, before any data is touched.
+  memory, before any data or the redo file is touched.
 
 So no crash costs an acknowledged byte: it is valid in the log when the answer goes out, and a cut takes
 only bytes from the mutation's offset on, which the primary, holding all acknowledged bytes, has chosen at
@@ -25,12 +28,13 @@ import threading
 from enum import Enum
 
 from chunkserver.blocks import Contents
+from chunkserver.log import MetadataLog
+from chunkserver.redo import RedoFile
 from labkit.disk import Buffer, Disk
 
-DATA, META, NEW = ".data", ".meta", ".new"
-# The log is replaced by a short one when it has this many slots more than a multiple of what is needed.
-SPARE_SLOTS = 4096
-SLACK = 4
+DATA = ".data"
+# A replica in the making (staging.py), before it is one.
+PART = ".part"
 
 
 class Health(Enum):
@@ -40,7 +44,7 @@ class Health(Enum):
 
 
 class Replica:
-    """The replica of chunk `handle`. After the constructor, call `create` or `recover` once.
+    """The replica of chunk `handle`. After the constructor, call `create`, `adopt` or `recover` once.
 
     `changed` is the lock of all mutations and is notified after each of them. Everything may be called from
     several threads.
@@ -52,9 +56,13 @@ class Replica:
         self.health = Health.INTACT
         self._disk = disk
         self._contents = Contents(block_size)
-        self._batches = 0
-        self._slots = 0
-        self._appendable = False
+        self._log = MetadataLog(disk, handle)
+        self._redo = RedoFile(disk, handle)
+
+    @property
+    def contents(self) -> Contents:
+        """Version and checksums as they are now."""
+        return self._contents
 
     @property
     def version(self) -> int:
@@ -72,15 +80,22 @@ class Replica:
             "lab 3 part A: the data file first, then the whole log under another name, synced and renamed."
         )
 
+    def adopt(self, contents: Contents) -> None:
+        """Make the synced bytes in `<handle>.part` the replica, with these contents; durable when it returns."""
+        raise NotImplementedError(
+            "lab 3 part E: rename the file to be the data, then replace the log: the log makes it a replica."
+        )
+
     def recover(self) -> None:
         """Take up what the disk holds after a restart.
 
         The replica is damaged from the start when its log cannot be read or replayed, or its data file is
-        missing or shorter than the log says. A log that is not flawless is replaced. The data itself is not
-        read: any mismatch is found when the block is read.
+        missing or shorter than the log says. An overwrite that a crash interrupted is finished. A log that is
+        not flawless is replaced. The data itself is not read: any mismatch is found when the block is read.
         """
         raise NotImplementedError(
-            "lab 3 part A: replay the log, compare the size of the data file, replace a log that has flaws."
+            "lab 3 part A: replay the log, look at the size of the data file, redo what counts, tidy a "
+            "log with flaws."
         )
 
     def remove(self) -> None:
@@ -112,6 +127,17 @@ class Replica:
         """
         raise NotImplementedError(
             "lab 3 part A: cut when offset is below the end; then data, sync, log, sync, in this order."
+        )
+
+    def overwrite(self, offset: int, data: Buffer) -> None:
+        """Make `data` the bytes from `offset` on; what lies behind them stays. Durable when it returns.
+
+        A gap between the old end and `offset` is filled with zeros. After a crash that part of `data` which
+        lay over old bytes is there whole or not at all, and so is the part that came behind them.
+        """
+        raise NotImplementedError(
+            "lab 3 part A: `write` what comes behind the end; the rest as a Patch: redo file, log, "
+            "data, in this order."
         )
 
     def pad(self, offset: int, end: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from rpc import Client, Reply, Server
 
 from chunkserver.buffer import DataBuffer
+from chunkserver.cloning import Cloning
 from chunkserver.dataflow import DataFlow
 from chunkserver.forwarding import Forwarder
 from chunkserver.heartbeat import Heartbeats
@@ -39,6 +40,8 @@ class Chunkserver:
         orders = Orders(limits)
         forwarder = Forwarder(self._client)
         versions = Versions(ctx, self.store, self.leases)
+        cloning = Cloning(ctx, self._client, self.store)
+        first = primary(ctx, self.store, orders, self.leases, self.buffer, forwarder)
         self.heartbeats = Heartbeats(ctx, self._client, self.store, self.leases)
         self._server = Server(
             ctx,
@@ -48,9 +51,13 @@ class Chunkserver:
                 "grant_lease": versions.grant_lease,
                 "revoke_lease": versions.revoke_lease,
                 "push": DataFlow(self._client, self.buffer).push,
-                "append": primary(ctx, self.store, orders, self.leases, self.buffer, forwarder).append,
+                "append": first.append,
+                "write": first.write,
                 "apply": secondary(ctx, self.store, orders, self.buffer).apply,
                 "read": self.read,
+                "checksums": cloning.checksums,
+                "clone_chunk": cloning.clone_chunk,
+                "copy_chunk": cloning.copy_chunk,
                 "inventory": self.inventory,
             },
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 
+from chunkserver.blocks import Contents
 from chunkserver.replica import Replica
 from labkit.disk import Disk
 
@@ -22,13 +23,13 @@ class Store:
         self._lock = threading.Lock()
 
     def recover(self) -> None:
-        """Take up every replica on the disk; remove files of unfinished creations, removals, replacements.
+        """Take up every replica on the disk; remove files of unfinished creations, removals, replacements, clones.
 
-        A metadata log makes a replica. A data file without one was left by a crash.
+        A metadata log makes a replica. A data or redo file without one was left by a crash.
         """
         raise NotImplementedError(
-            "lab 3 part A: recover a Replica for every .meta file; remove .new files, and .data files "
-            "without .meta."
+            "lab 3 part A: recover a Replica for every .meta file; remove .new and .part files, and "
+            "what has no .meta."
         )
 
     def create(self, handle: int, version: int) -> None:
@@ -39,6 +40,19 @@ class Store:
         raise NotImplementedError(
             "lab 3 part A: under the lock; put the Replica into the table only after its create() returned."
         )
+
+    def adopt(self, handle: int, contents: Contents) -> None:
+        """Make what is staged for `handle` (staging.py) a replica with these contents, durably.
+
+        A damaged replica, or one of an older version, gives way to it. StaleVersion when there is another.
+        """
+        raise NotImplementedError(
+            "lab 3 part E: delete the one that gives way; then, under the lock, as in create."
+        )
+
+    def find(self, handle: int) -> Replica | None:
+        """The replica, if there is an intact one."""
+        raise NotImplementedError("lab 3 part E: look it up, and at its health.")
 
     def get(self, handle: int) -> Replica:
         """The replica, intact or damaged; NoSuchChunk when there is none."""

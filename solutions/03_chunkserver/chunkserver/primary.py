@@ -1,4 +1,4 @@
-"""Record append at the primary (GFS §3.1 steps 4 to 7, §3.3).
+"""Mutations at the primary: record append, and write (GFS §3.1 steps 4 to 7, §3.3).
 
 The primary applies a mutation to its own replica first and numbers it, both under the chunk's lock, so that
 offsets and numbers rise together. The lock is released before the secondaries are asked: many mutations are
@@ -8,6 +8,9 @@ An append is acknowledged only when every replica of this version has it durably
 the region is inconsistent, the client hears ReplicaFailed, and the primary's own copy stays where it is: the
 next append goes behind it. If the lease passes to another primary meanwhile, the version goes up first, and
 replicas that know refuse; those that did not yet know have the mutation, and so has whoever becomes primary.
+
+A write is the same with an offset that the client chose. Writes side by side to one region are put in one order,
+so all replicas end with the same bytes there, though perhaps with pieces of both: consistent, but undefined (§2.7).
 
 ChunkFull, too, is answered only when every replica has been padded to its end. Otherwise a later primary
 whose replica missed the padding could take a record in front of one already acknowledged in the next chunk.
@@ -25,7 +28,7 @@ from chunkserver.replica import Replica
 from chunkserver.store import Store
 from labkit import Context
 from labkit.disk import Buffer
-from labkit.errors import ChunkFull, NotPrimary, ReplicaFailed, TooLarge, UnknownData
+from labkit.errors import BadArguments, ChunkFull, NotPrimary, ReplicaFailed, TooLarge, UnknownData
 
 
 class Primary:
@@ -66,13 +69,31 @@ class Primary:
             order = self._orders.of(replica)
             mutation = self._next_mutation(replica, order, data_id, data)
             self._apply_here(replica, order, mutation, data)
-        missing = self._forwarder.apply(mutation, lease.secondaries)
-        if missing:
-            raise ReplicaFailed(f"not applied by {', '.join(missing)}")
+        self._apply_there(mutation, lease)
         if mutation.data_id is None:
             order.sealed = True
             raise ChunkFull(f"chunk {handle} is full")
         return {"offset": mutation.offset}
+
+    def write(self, handle: int, version: int, offset: int, data_id: str) -> dict[str, Any]:
+        """Write pushed data at `offset` on all replicas: RPC `write`.
+
+        Errors as for `append`, but those about room: BadArguments when the data reaches out of the chunk.
+        """
+        # lab 3 part C: like append, but the offset is the client's and the mutation overwrites.
+        replica = self._store.get(handle)
+        data = self._buffer.get(data_id)
+        with replica.changed:
+            lease = self._admit(replica, version)
+            if data is None:
+                raise UnknownData(f"no data {data_id!r} here")
+            if offset < 0 or offset + len(data) > self._ctx.limits.chunk_size:
+                raise BadArguments(f"{len(data)} bytes at {offset} reach out of the chunk")
+            order = self._orders.of(replica)
+            mutation = Mutation(handle, version, order.issued + 1, offset, data_id, overwrite=True)
+            self._apply_here(replica, order, mutation, data)
+        self._apply_there(mutation, lease)
+        return {}
 
     def _admit(self, replica: Replica, version: int) -> Lease:
         # lab 3 part D
@@ -102,3 +123,9 @@ class Primary:
         # Numbered only now: a number that the secondaries never hear of would keep them waiting.
         order.issued = mutation.serial
         self._ctx.annotate("applied", handle=mutation.handle, serial=mutation.serial, offset=mutation.offset)
+
+    def _apply_there(self, mutation: Mutation, lease: Lease) -> None:
+        # lab 3 part D
+        missing = self._forwarder.apply(mutation, lease.secondaries)
+        if missing:
+            raise ReplicaFailed(f"not applied by {', '.join(missing)}")

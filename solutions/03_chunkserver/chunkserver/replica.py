@@ -2,14 +2,17 @@
 
 A write puts the data into the data file, syncs it, appends one batch to the log, syncs that, and only then
 returns. From this follows the *truth of the log*: at every moment, every byte that the log on the disk calls
-valid is on the disk as well, with the checksum the log gives. Why no disk operation can break it:
+valid is on the disk as well, with the checksum the log gives: in the data file, or in the redo file (redo.py),
+from which recovery copies it there before anything is read. Why no disk operation can break it:
 
 - Data is synced before the log mentions it, so a crash earlier leaves bytes behind the end: they mean nothing.
-- No byte that the log calls valid is ever written over. A write that starts below the end, where an append
-  of an earlier version failed, first *cuts*: the shorter length is durable in the log before the old bytes go.
+- A byte that the log calls valid is written over in `overwrite` only, and by then the log has the checksum of the
+  new byte, which is in the redo file, synced before. The file goes when the new bytes are synced in place.
+- A write that starts below the end, where an append of an earlier version failed, first *cuts*: the shorter
+  length is durable in the log before the old bytes go.
 - A batch counts whole or not at all, and both the state before it and the state after it are true.
 - When an append to the log failed, what the file says is unknown: it is replaced, atomically and from
-  memory, before any data is touched.
+  memory, before any data or the redo file is touched.
 
 So no crash costs an acknowledged byte: it is valid in the log when the answer goes out, and a cut takes
 only bytes from the mutation's offset on, which the primary, holding all acknowledged bytes, has chosen at
@@ -28,14 +31,14 @@ from enum import Enum
 from typing import NoReturn
 
 from chunkserver.blocks import Contents, Damaged, Entry, SetVersion, cut, first_mismatch, growth
-from chunkserver.metalog import COPIES, encode, replay
+from chunkserver.log import META, MetadataLog
+from chunkserver.redo import REDO, Patch, RedoFile
 from labkit.disk import Buffer, Disk, File
 from labkit.errors import Corrupt, NoSuchChunk
 
-DATA, META, NEW = ".data", ".meta", ".new"
-# The log is replaced by a short one when it has this many slots more than a multiple of what is needed.
-SPARE_SLOTS = 4096
-SLACK = 4
+DATA = ".data"
+# A replica in the making (staging.py), before it is one.
+PART = ".part"
 
 
 class Health(Enum):
@@ -45,7 +48,7 @@ class Health(Enum):
 
 
 class Replica:
-    """The replica of chunk `handle`. After the constructor, call `create` or `recover` once.
+    """The replica of chunk `handle`. After the constructor, call `create`, `adopt` or `recover` once.
 
     `changed` is the lock of all mutations and is notified after each of them. Everything may be called from
     several threads.
@@ -57,9 +60,13 @@ class Replica:
         self.health = Health.INTACT
         self._disk = disk
         self._contents = Contents(block_size)
-        self._batches = 0
-        self._slots = 0
-        self._appendable = False
+        self._log = MetadataLog(disk, handle)
+        self._redo = RedoFile(disk, handle)
+
+    @property
+    def contents(self) -> Contents:
+        """Version and checksums as they are now."""
+        return self._contents
 
     @property
     def version(self) -> int:
@@ -76,37 +83,44 @@ class Replica:
         # lab 3 part A: the data file first, then the whole log under another name, synced and renamed.
         self._disk.open(self._name(DATA), create=True).close()
         self._contents = self._contents.after([SetVersion(version)])
-        self._replace_log()
+        self._log.replace(self._contents)
+
+    def adopt(self, contents: Contents) -> None:
+        """Make the synced bytes in `<handle>.part` the replica, with these contents; durable when it returns."""
+        # lab 3 part E: rename the file to be the data, then replace the log: the log makes it a replica.
+        self._disk.replace(self._name(PART), self._name(DATA))
+        self._contents = contents
+        self._log.replace(contents)
 
     def recover(self) -> None:
         """Take up what the disk holds after a restart.
 
         The replica is damaged from the start when its log cannot be read or replayed, or its data file is
-        missing or shorter than the log says. A log that is not flawless is replaced. The data itself is not
-        read: any mismatch is found when the block is read.
+        missing or shorter than the log says. An overwrite that a crash interrupted is finished. A log that is
+        not flawless is replaced. The data itself is not read: any mismatch is found when the block is read.
         """
-        # lab 3 part A: replay the log, compare the size of the data file, replace a log that has flaws.
-        try:
-            with closing(self._disk.open(self._name(META))) as file:
-                log = replay(file.pread(0, file.size()), self._contents.block_size)
-            self._contents = log.contents
-            with closing(self._disk.open(self._name(DATA))) as file:
-                if file.size() < self.length:
-                    raise Damaged(f"{file.size()} bytes of {self.length}")
-        except (Damaged, OSError):
-            self.health = Health.DAMAGED
-            return
-        self._batches, self._slots, self._appendable = log.batches, log.slots, log.flawless
-        # A full disk is no reason not to serve: the first mutation tries to replace the log again.
-        with suppress(OSError):
-            self._tidy_log()
+        # lab 3 part A: replay the log, look at the size of the data file, redo what counts, tidy a log with flaws.
+        with self.changed:
+            try:
+                self._contents = self._log.recover(self._contents.block_size)
+                self._open_data().close()
+                patch = self._redo.load()
+                if patch is not None and patch.counts(self._contents):
+                    patch.apply_to(self._disk, self._name(DATA), self._contents.block_size)
+            except (Damaged, Corrupt, OSError):
+                self.health = Health.DAMAGED
+                return
+            # A full disk is no reason not to serve: the first mutation tries to replace the log again.
+            with suppress(OSError):
+                self._redo.drop()
+                self._log.tidy(self._contents)
 
     def remove(self) -> None:
         """Delete the files. Whoever still waits to use this replica gets NoSuchChunk."""
         # lab 3 part A: the log goes first, so that a crash in between leaves nothing that looks like a replica.
         with self.changed:
             self.health = Health.REMOVED
-            for suffix in (META, DATA):
+            for suffix in (META, REDO, DATA):
                 if self._disk.exists(self._name(suffix)):
                     self._disk.remove(self._name(suffix))
             self.changed.notify_all()
@@ -162,13 +176,29 @@ class Replica:
         # lab 3 part A: cut when offset is below the end; then data, sync, log, sync, in this order.
         with self.changed:
             self.check()
-            self._tidy_log()
+            self._log.tidy(self._contents)
             if offset < self.length:
                 self._cut(offset)
             entries = growth(self._contents, offset, data)
             if entries:
                 self._put(offset, data)
                 self._commit(entries)
+
+    def overwrite(self, offset: int, data: Buffer) -> None:
+        """Make `data` the bytes from `offset` on; what lies behind them stays. Durable when it returns.
+
+        A gap between the old end and `offset` is filled with zeros. After a crash that part of `data` which
+        lay over old bytes is there whole or not at all, and so is the part that came behind them.
+        """
+        # lab 3 part A: `write` what comes behind the end; the rest as a Patch: redo file, log, data, in this order.
+        with self.changed:
+            self.check()
+            view = memoryview(data)
+            inside = max(0, min(len(view), self.length - offset))
+            if inside < len(view) or offset > self.length:
+                self.write(max(offset, self.length), view[inside:])
+            if inside:
+                self._write_over(offset, view[:inside])
 
     def pad(self, offset: int, end: int) -> None:
         """Like `write` of zeros from `offset` up to `end`."""
@@ -182,7 +212,7 @@ class Replica:
         # lab 3 part A: one SetVersion entry.
         with self.changed:
             self.check()
-            self._tidy_log()
+            self._log.tidy(self._contents)
             self._commit([SetVersion(version)])
 
     def check(self) -> None:
@@ -202,6 +232,32 @@ class Replica:
         if kept is None:
             self._condemn()
         self._commit(cut(size, offset, kept[: offset - start]))
+
+    def _write_over(self, offset: int, data: Buffer) -> None:
+        # lab 3 part A
+        self._log.tidy(self._contents)
+        patch = self._patch(offset, data)
+        self._redo.store(patch)
+        self._commit(patch.entries(self._contents.block_size))
+        try:
+            patch.apply_to(self._disk, self._name(DATA), self._contents.block_size)
+        except OSError:
+            self._condemn()  # the log is ahead of the data now; a restart may find the disk well again
+        with suppress(OSError):  # it does no harm
+            self._redo.drop()
+
+    def _patch(self, offset: int, data: Buffer) -> Patch:
+        # lab 3 part A
+        # What is kept of the first and the last block gets a new checksum, so it must be verified first (§5.2):
+        # otherwise damage in it would from now on look right.
+        size, end = self._contents.block_size, offset + len(data)
+        start = offset - offset % size
+        stop = min(end + -end % size, self.length)
+        before = self._verified(self._contents, start, offset - start)
+        behind = self._verified(self._contents, end, stop - end)
+        if before is None or behind is None:
+            self._condemn()
+        return Patch(start // size, b"".join((before, data, behind)))
 
     def _put(self, offset: int, data: Buffer) -> None:
         # lab 3 part A
@@ -232,40 +288,12 @@ class Replica:
         self.changed.notify_all()
         raise Corrupt(f"chunk {self.handle}: a block does not match its checksum")
 
-    # ---- the log
-
     def _commit(self, entries: list[Entry]) -> None:
         # lab 3 part A
         contents = self._contents.after(entries)
-        # Until the sync has returned nobody can say what the file holds.
-        self._appendable = False
-        with closing(self._disk.open(self._name(META))) as file:
-            file.append(encode(self._batches, entries))
-            file.sync()
-        self._appendable = True
-        self._batches += 1
-        self._slots += len(entries) * COPIES
+        self._log.append(entries)
         self._contents = contents
         self.changed.notify_all()
-
-    def _tidy_log(self) -> None:
-        # lab 3 part A
-        needed = (len(self._contents.blocks) + 1) * COPIES
-        if not self._appendable or self._slots > SLACK * needed + SPARE_SLOTS:
-            self._replace_log()
-
-    def _replace_log(self) -> None:
-        # lab 3 part A
-        entries = self._contents.entries()
-        self._appendable = False
-        with closing(self._disk.open(self._name(NEW), create=True)) as file:
-            file.truncate(0)
-            file.pwrite(0, encode(0, entries))
-            file.sync()
-        self._disk.replace(self._name(NEW), self._name(META))
-        self._appendable = True
-        self._batches = 1
-        self._slots = len(entries) * COPIES
 
     def _name(self, suffix: str) -> str:
         # lab 3 part A

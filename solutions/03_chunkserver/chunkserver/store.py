@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import threading
 
-from chunkserver.replica import DATA, META, NEW, Health, Replica
+from chunkserver.blocks import Contents
+from chunkserver.log import META, NEW
+from chunkserver.redo import REDO
+from chunkserver.replica import DATA, PART, Health, Replica
 from labkit.disk import Disk
 from labkit.errors import NoSuchChunk, StaleVersion
 
@@ -23,20 +26,20 @@ class Store:
         self._lock = threading.Lock()
 
     def recover(self) -> None:
-        """Take up every replica on the disk; remove files of unfinished creations, removals, replacements.
+        """Take up every replica on the disk; remove files of unfinished creations, removals, replacements, clones.
 
-        A metadata log makes a replica. A data file without one was left by a crash.
+        A metadata log makes a replica. A data or redo file without one was left by a crash.
         """
-        # lab 3 part A: recover a Replica for every .meta file; remove .new files, and .data files without .meta.
+        # lab 3 part A: recover a Replica for every .meta file; remove .new and .part files, and what has no .meta.
         names = self._disk.list()
         handles = {int(name[: -len(META)]) for name in names if name.endswith(META)}
         for handle in sorted(handles):
             replica = Replica(self._disk, self._block_size, handle)
             replica.recover()
             self._replicas[handle] = replica
-        wanted = {f"{handle}{suffix}" for handle in handles for suffix in (META, DATA)}
+        wanted = {f"{handle}{suffix}" for handle in handles for suffix in (META, DATA, REDO)}
         for name in names:
-            if name.endswith((DATA, NEW)) and name not in wanted and self._disk.exists(name):
+            if name.endswith((DATA, REDO, NEW, PART)) and name not in wanted and self._disk.exists(name):
                 self._disk.remove(name)
 
     def create(self, handle: int, version: int) -> None:
@@ -55,6 +58,28 @@ class Store:
                 raise StaleVersion(
                     f"chunk {handle} is here already, {replica.health.value}, at {replica.version}"
                 )
+
+    def adopt(self, handle: int, contents: Contents) -> None:
+        """Make what is staged for `handle` (staging.py) a replica with these contents, durably.
+
+        A damaged replica, or one of an older version, gives way to it. StaleVersion when there is another.
+        """
+        # lab 3 part E: delete the one that gives way; then, under the lock, as in create.
+        old = self._replicas.get(handle)
+        if old is not None and (old.health is Health.DAMAGED or old.version < contents.version):
+            self.delete(handle, old.version)
+        with self._lock:
+            if handle in self._replicas:
+                raise StaleVersion(f"chunk {handle} is here already, at {self._replicas[handle].version}")
+            replica = Replica(self._disk, self._block_size, handle)
+            replica.adopt(contents)
+            self._replicas[handle] = replica
+
+    def find(self, handle: int) -> Replica | None:
+        """The replica, if there is an intact one."""
+        # lab 3 part E: look it up, and at its health.
+        replica = self._replicas.get(handle)
+        return replica if replica is not None and replica.health is Health.INTACT else None
 
     def get(self, handle: int) -> Replica:
         """The replica, intact or damaged; NoSuchChunk when there is none."""

@@ -1,0 +1,41 @@
+"""A replica in the making: blocks collected in `<handle>.part` until they are all there (GFS §4.3).
+
+It is no replica: not listed, not served, and gone after a restart. Which blocks are here already is not
+remembered but looked up, by their checksums, in the bytes themselves; so it does not matter how often the making was
+begun, or what the bytes were then.
+"""
+
+from __future__ import annotations
+
+from chunkserver.blocks import Contents
+from chunkserver.replica import DATA, PART
+from labkit.disk import Buffer, Disk
+
+
+class Staging:
+    """The making of one replica. Used by one thread at a time."""
+
+    def __init__(self, disk: Disk, handle: int, block_size: int) -> None:
+        self._disk = disk
+        self._part = f"{handle}{PART}"
+        self._data = f"{handle}{DATA}"
+        self._block_size = block_size
+
+    def missing(self, contents: Contents) -> list[int]:
+        """The blocks of `contents` that are not here. One that an older replica holds is taken from it."""
+        raise NotImplementedError(
+            "lab 3 part E: look for each block, by its checksum, in the part file and then in the old "
+            "data file."
+        )
+
+    def put(self, index: int, data: Buffer) -> None:
+        """Take `data`, verified by the caller, as the bytes from block `index` on; not durable yet."""
+        raise NotImplementedError("lab 3 part E: pwrite.")
+
+    def finish(self, contents: Contents) -> None:
+        """All blocks are here: make them durable, and nothing else."""
+        raise NotImplementedError("lab 3 part E: truncate to the length, then sync.")
+
+    def drop(self) -> None:
+        """Forget all of it."""
+        raise NotImplementedError("lab 3 part E: remove the file if it is there.")
