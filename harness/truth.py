@@ -55,7 +55,8 @@ class Truth:
                 lease, _ = master.ask("lease", {"handle": where["handle"]})
             data_id = f"raw-{self._cluster.rng.getrandbits(64):x}"
             with self._ask(str(lease["primary"])) as primary:
-                primary.ask("push", {"data_id": data_id, "chain": lease["secondaries"]}, data)
+                args = {"data_id": data_id, "offset": 0, "total": len(data), "chain": lease["secondaries"]}
+                primary.ask("push", args, data)
                 args = {"handle": where["handle"], "version": lease["version"], "data_id": data_id}
                 primary.ask("append", args)
         except (NoAnswer, RemoteError, KeyError, TypeError, ValueError) as error:

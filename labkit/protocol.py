@@ -255,11 +255,14 @@ METHODS: tuple[Method, ...] = (
         "push",
         Role.CHUNKSERVER,
         "client or chunkserver",
-        "Keep the payload under `data_id` until a mutation uses it, and pass it on to the first of `chain`, which "
-        "passes it on to the rest. The answer means that all of them have it.",
+        "Keep the payload, a piece of the data `data_id`: the bytes from `offset` on, of `total` in all. Pass it on to "
+        "the first of `chain`, which passes it on to the rest. The answer means that all of them have this piece. "
+        "Pieces may come in any order and several at a time: a client cuts large data, so that its first bytes are at "
+        "the end of the chain while the last still arrive at the beginning. Small data is one piece. Pushing a piece "
+        "again does no harm. Data is unknown to mutations until all of it is here.",
         "GFS §3.2",
-        args={"data_id": "str", "chain": "[str]"},
-        payload="the data",
+        args={"data_id": "str", "offset": "int", "total": "int", "chain": "[str]"},
+        payload="the piece",
         errors=("too_large", "replica_failed"),
         at_most_once=False,
     ),

@@ -555,23 +555,63 @@ def test_a_read_beside_an_overwrite_is_not_taken_for_damage(lab: Any) -> None:
 # ---- the buffer (part B)
 
 
+def put(buffer: Any, data_id: str, data: bytes) -> None:
+    buffer.put(data_id, 0, len(data), data)
+
+
 def test_the_buffer_evicts_what_was_unused_for_longest(lab: Any) -> None:
     buffer = lab("buffer").DataBuffer(10, 6)
-    buffer.put("a", b"1234")
-    buffer.put("b", b"1234")
+    put(buffer, "a", b"1234")
+    put(buffer, "b", b"1234")
     assert buffer.get("a") == b"1234"
-    buffer.put("c", b"1234")
+    put(buffer, "c", b"1234")
     assert [buffer.get(name) for name in "abc"] == [b"1234", None, b"1234"]
-    buffer.put("c", b"")
-    assert buffer.get("c") == b"" and buffer.get("a") == b"1234"
+    put(buffer, "d", b"")
+    assert buffer.get("d") == b"" and buffer.get("a") == b"1234"
 
 
 def test_an_item_above_the_limit_is_refused_and_evicts_nothing(lab: Any) -> None:
     buffer = lab("buffer").DataBuffer(10, 6)
-    buffer.put("a", b"1234")
+    put(buffer, "a", b"1234")
     with pytest.raises(errors.TooLarge):
-        buffer.put("b", bytes(7))
-    assert buffer.get("a") == b"1234"
+        buffer.put("b", 0, 7, b"123")
+    for offset, data in ((-1, b"12"), (5, b"12"), (7, b"")):
+        with pytest.raises(errors.BadArguments):
+            buffer.put("b", offset, 6, data)
+    assert buffer.get("a") == b"1234" and buffer.get("b") is None
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_pieces_are_data_once_all_are_here(lab: Any, order: tuple[int, ...]) -> None:
+    data = b"abcdefghij"
+    buffer = lab("buffer").DataBuffer(20, 10)
+    for turn, index in enumerate(order):
+        assert buffer.get("d") is None
+        for _ in range(1 + turn % 2):  # some of them twice
+            buffer.put("d", 3 * index, 10, data[3 * index : 3 * index + 3])
+    assert buffer.get("d") == data
+    buffer.put("d", 3, 10, data[3:6])
+    assert buffer.get("d") == data
+
+
+def test_data_that_is_cut_anew_is_not_mixed_up(lab: Any) -> None:
+    buffer = lab("buffer").DataBuffer(20, 10)
+    buffer.put("d", 0, 10, b"abcdef")
+    buffer.put("d", 4, 10, b"efgh")
+    buffer.put("d", 0, 10, b"abcd")
+    assert buffer.get("d") is None
+    buffer.put("d", 8, 10, b"ij")
+    assert buffer.get("d") == b"abcdefghij"
+
+
+def test_pieces_of_data_that_never_comes_are_evicted(lab: Any) -> None:
+    buffer = lab("buffer").DataBuffer(20, 10)
+    for number in range(30):
+        buffer.put(f"d{number}", 0, 10, b"123456")
+    assert buffer._held <= 20
+    assert buffer.get("d29") is None
+    buffer.put("d29", 6, 10, b"7890")
+    assert buffer.get("d29") == b"1234567890"
 
 
 # ---- order (part C)
@@ -805,7 +845,8 @@ class Cell:
 
     def push(self, data: bytes, *chain: str) -> str:
         data_id = f"d{next(self.data_ids)}"
-        self.call(chain[0], "push", data, data_id=data_id, chain=list(chain[1:]))
+        args = {"data_id": data_id, "offset": 0, "total": len(data), "chain": list(chain[1:])}
+        self.call(chain[0], "push", data, **args)
         return data_id
 
     def append(self, data: bytes, *servers: str, version: int = 2) -> int:

@@ -126,11 +126,16 @@ class Cell:
     # ---- what clients ask
 
     def push(self, data: bytes, *chain: str) -> str:
-        """Push along `chain`, or all; the data's id."""
+        """Push along `chain`, or all, in one piece; the data's id."""
         data_id = f"data-{next(self._pushes)}"
-        first, *rest = chain or self.names
-        self.client.ask(first, "push", {"data_id": data_id, "chain": rest}, data)
+        self.push_piece(data_id, 0, data, len(data), *chain)
         return data_id
+
+    def push_piece(self, data_id: str, offset: int, piece: bytes, total: int, *chain: str) -> None:
+        """Push one piece of data along `chain`, or all."""
+        first, *rest = chain or self.names
+        args = {"data_id": data_id, "offset": offset, "total": total, "chain": rest}
+        self.client.ask(first, "push", args, piece)
 
     def ask_append(self, chunk: Chunk, data_id: str) -> int:
         """Ask the primary to append pushed data; the offset. RemoteError when it says no."""

@@ -97,7 +97,8 @@ class World:
     def chunkserver(self, server: str, method: str, args: dict[str, Any]) -> tuple[Any, bytes]:
         if method == "push":
             for replica in (server, *args["chain"]):
-                self.pushed[replica, args["data_id"]] = args["payload"]
+                assert (args["offset"], args["total"]) == (0, len(args["payload"])), "small data is one piece"
+                self.pushed[replica, args["data_id"]] = bytes(args["payload"])
             return None, b""
         handle = args["handle"]
         if (server, handle) not in self.data:

@@ -2,6 +2,10 @@
 
 Each server sends the data on to one other, so that every machine's outgoing bandwidth is used for one copy.
 The answer travels back along the chain and means that everybody behind has the data as well.
+
+Large data comes in pieces, several at a time, and every piece goes on by itself: the first is at the end of
+the chain while the last still arrives here. So B bytes over links of T bytes a second reach R servers in about
+B/T + R·L, L being the time a piece takes over one link, and not in R·B/T. None of this needs a line here.
 """
 
 from __future__ import annotations
@@ -31,13 +35,15 @@ class DataFlow:
         self._client = client
         self._buffer = buffer
 
-    def push(self, data_id: str, chain: list[str], payload: Buffer = b"") -> dict[str, object]:
-        """Keep `payload` under `data_id`, then have it kept by all of `chain`: RPC `push`.
+    def push(
+        self, data_id: str, offset: int, total: int, chain: list[str], payload: Buffer = b""
+    ) -> dict[str, object]:
+        """Keep `payload`, a piece of the data `data_id`, then have it kept by all of `chain`: RPC `push`.
 
         TooLarge when it may not be kept here. ReplicaFailed when the next server did not answer that
-        it and all behind it have the data; what was kept up to there stays.
+        it and all behind it have the piece; what was kept up to there stays.
         """
         raise NotImplementedError(
-            "lab 3 part B: put it into the buffer, then push to chain[0] with the rest of the chain, "
+            "lab 3 part B: put it into the buffer, then push it to chain[0] with the rest of the chain, "
             "best effort."
         )

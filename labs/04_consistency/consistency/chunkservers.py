@@ -8,12 +8,18 @@ a primary that is gone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import rpc
 
 from consistency.failures import BadReply
 from consistency.locations import Handle
+
+# Data is pushed in pieces, a few at a time: while one arrives at the first server, others are further along the
+# chain already (GFS §3.2). With as many as there are servers every link is busy, and one more covers the answers' way.
+PIECE = 256 * 1024
+AT_ONCE = 4
 
 # Two long attempts rather than many short ones: each carries all the data, and the servers of the chain have
 # patience of their own.
@@ -44,8 +50,24 @@ class Chunkservers:
         Not at most once: pushing twice does no harm, and remembering answers would cost the servers memory.
         """
         first, *chain = replicas
-        args = {"data_id": data_id, "chain": chain}
-        self._rpc.call(first, "push", args, data, at_most_once=False, policy=PUSH)
+        total = len(data)
+
+        def push(offset: int) -> None:
+            args = {"data_id": data_id, "offset": offset, "total": total, "chain": chain}
+            piece = memoryview(data)[offset : offset + PIECE]
+            self._rpc.call(first, "push", args, piece, at_most_once=False, policy=PUSH)
+
+        if total <= PIECE:
+            push(0)
+            return
+        with ThreadPoolExecutor(AT_ONCE, "push") as pool:
+            pieces = [pool.submit(push, offset) for offset in range(0, total, PIECE)]
+            try:
+                for piece in pieces:
+                    piece.result()
+            finally:
+                for piece in pieces:  # the rest is of no use once one has failed
+                    piece.cancel()
 
     def append(self, primary: str, handle: Handle, version: int, data_id: str) -> int:
         """Append pushed data as one record; its offset in the chunk. One at-most-once call."""

@@ -144,7 +144,7 @@ class StrictPrimary(chunkserver.Primary):
             first, *chain = lease.secondaries
             try:
                 with closing(Client(self._ctx)) as client:
-                    args = {"data_id": data_id, "chain": chain}
+                    args = {"data_id": data_id, "offset": 0, "total": len(data), "chain": chain}
                     client.call(first, "push", args, data, at_most_once=False, policy=PUSH)
             except LabError as error:
                 raise ReplicaFailed(f"not pushed to {', '.join(lease.secondaries)}: {error}") from error
