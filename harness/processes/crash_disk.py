@@ -95,6 +95,18 @@ class CrashDisk:
                 self._images[target] = self._images.pop(source)
             self._die(when)
 
+    def leave_room(self, free: int) -> None:
+        """From now on the disk is full once `free` more bytes are on it."""
+        with self._lock:
+            self._capacity = free + sum(one.size() for one in self._images.values())
+
+    def lose(self, name: str) -> None:
+        """The file is gone, for those too who have it open, as if it had never been."""
+        with self._lock:
+            image = self._images.pop(name)
+            image.vanish()
+            (self._directory / name).unlink()
+
     def read(self, image: _Image, offset: int, length: int) -> bytes:
         if not image.pending:
             return image.read(offset, length)
@@ -172,6 +184,10 @@ class _Image:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self.pending: list[_Change] = []
+
+    def vanish(self) -> None:
+        self.pending.clear()
+        os.ftruncate(self._fd, 0)
 
     def size(self) -> int:
         size = os.fstat(self._fd).st_size

@@ -138,6 +138,12 @@ class Node:
                         done + int(as_map(args)["operation"]), str(as_map(args)["when"])
                     )
                     self._tell({"id": number, "value": done})
+                case {"command": "harness.leave_room", "id": int(number), "args": args}:
+                    self._disk.leave_room(int(as_map(args)["free"]))
+                    self._tell({"id": number, "value": None})
+                case {"command": "harness.lose", "id": int(number), "args": args}:
+                    self._disk.lose(str(as_map(args)["name"]))
+                    self._tell({"id": number, "value": None})
                 case {"command": str(name), "id": int(number), "args": args}:
                     arguments = as_map(args)
                     threading.Thread(

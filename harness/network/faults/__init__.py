@@ -9,6 +9,7 @@ from harness.network.faults.duplicate import Duplicate
 from harness.network.faults.hold import Hold
 from harness.network.faults.partition import Partition
 from harness.network.faults.reorder import Reorder
+from harness.network.faults.slow import Slow
 from harness.network.faults.sometimes import Sometimes
 from harness.network.faults.watch import Watch
 from harness.network.faults.when import When
@@ -25,6 +26,7 @@ __all__ = [
     "Hold",
     "Partition",
     "Reorder",
+    "Slow",
     "Sometimes",
     "Watch",
     "When",
