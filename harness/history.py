@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +23,7 @@ from typing import NamedTuple, NewType, cast
 
 OpId = NewType("OpId", int)
 RecordId = NewType("RecordId", str)
+DataId = NewType("DataId", str)
 Handle = NewType("Handle", int)
 
 FORMAT = 1
@@ -45,11 +47,14 @@ class Kind(str, Enum):
     RECORD = "record"
     PADDING = "padding"
     FRAGMENT = "fragment"
+    WRITE = "write"
     OTHER = "other"
 
 
 class Segment(NamedTuple):
     """`length` bytes from chunk offset `start`. `content` is a record's id, or a hash for OTHER.
+
+    For WRITE it is the id of a plain write's data: the bytes that this write puts at just these offsets.
 
     A tuple rather than a dataclass: there are millions, and whole replicas are compared at once.
     """
@@ -96,8 +101,22 @@ class InvokeScan:
 
 
 @dataclass(frozen=True, slots=True)
+class InvokeWrite:
+    op: OpId
+    client: str
+    time: float
+    path: str
+    offset: int
+    size: int
+    data: DataId
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
-    """The end of an operation. `offset`, `attempts` belong to appends, `records` to scans."""
+    """The end of an operation. `offset` belongs to appends, `attempts` also to writes, `records`, `fetched` to scans.
+
+    `cuts` are the file offsets, besides the boundaries of chunks, at which a client split a write.
+    """
 
     op: OpId
     time: float
@@ -105,6 +124,8 @@ class Complete:
     offset: int | None = None
     attempts: int = 1
     records: tuple[tuple[RecordId, int], ...] = ()
+    fetched: float | None = None
+    cuts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +156,8 @@ class Replica:
     segments: tuple[Segment, ...]
 
 
-Event = InvokeAppend | InvokeScan | Complete | Fault | Chunk | Replica
+Invoke = InvokeAppend | InvokeScan | InvokeWrite
+Event = Invoke | Complete | Fault | Chunk | Replica
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +187,55 @@ class Append:
     @property
     def left_traces(self) -> bool:
         """Some attempt may have left a record, a part of it or a hole besides the acknowledged extent."""
-        if self.outcome is Outcome.OK:
-            return self.attempts > 1
-        return self.outcome is Outcome.UNKNOWN or self.attempts > 0
+        return _left_traces(self.outcome, self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A plain write of `size` bytes at file offset `offset`; `data` names these bytes.
+
+    `attempts` counts write requests on the wire beyond one for each piece, plus one. `cuts`: see `Complete`.
+    """
+
+    op: OpId
+    client: str
+    path: str
+    data: DataId
+    offset: int
+    size: int
+    invoked: float
+    completed: float | None
+    outcome: Outcome
+    attempts: int
+    cuts: tuple[int, ...] = ()
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.size
+
+    @property
+    def acknowledged_at(self) -> float:
+        """When the client learned that its bytes are written; infinity if it never did."""
+        return self.completed if self.outcome is Outcome.OK and self.completed is not None else math.inf
+
+    @property
+    def left_traces(self) -> bool:
+        """Some attempt may have been carried out in part, or at another moment than the acknowledged one."""
+        return _left_traces(self.outcome, self.attempts)
+
+
+def _left_traces(outcome: Outcome, attempts: int) -> bool:
+    if outcome is Outcome.OK:
+        return attempts > 1
+    return outcome is Outcome.UNKNOWN or attempts > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A read of a whole file. `opened`: the client opened the file for it, with an empty location cache."""
+    """A read of a whole file. `opened`: the client opened the file for it, with an empty location cache.
+
+    `fetched`: when the oldest location it relied on was fetched, where the wire showed that.
+    """
 
     op: OpId
     client: str
@@ -182,6 +245,7 @@ class Scan:
     completed: float | None
     outcome: Outcome
     records: tuple[tuple[RecordId, int], ...]
+    fetched: float | None = None
 
     @property
     def answered_at(self) -> float:
@@ -189,7 +253,7 @@ class Scan:
         return self.completed if self.outcome is Outcome.OK and self.completed is not None else math.inf
 
 
-Operation = Append | Scan
+Operation = Append | Scan | Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +266,7 @@ class History:
     faults: tuple[Fault, ...] = ()
     chunks: tuple[Chunk, ...] = ()
     replicas: tuple[Replica, ...] = ()
+    writes: tuple[Write, ...] = ()
 
     @classmethod
     def of(cls, meta: Meta, events: Iterable[Event]) -> History:
@@ -237,7 +302,7 @@ class History:
         }
         if not self.meta.note:
             del meta["note"]
-        timed = [row for op in (*self.appends, *self.scans) for row in _operation_rows(op)]
+        timed = [row for op in (*self.appends, *self.scans, *self.writes) for row in _operation_rows(op)]
         timed += [(fault.time, 1, _row(fault, "fault")) for fault in self.faults]
         timed.sort(key=lambda entry: entry[:2])
         yield json.dumps(meta)
@@ -264,6 +329,8 @@ def _operation_rows(op: Operation) -> Iterator[tuple[float, int, dict[str, objec
     invoke: dict[str, object] = {"type": "invoke", "op": op.op, "client": op.client, "time": op.invoked}
     if isinstance(op, Append):
         invoke |= {"action": "append", "path": op.path, "record": op.record, "size": op.size}
+    elif isinstance(op, Write):
+        invoke |= {"action": "write", "path": op.path, "offset": op.offset, "size": op.size, "data": op.data}
     else:
         invoke |= {"action": "scan", "path": op.path, "opened": op.opened}
     yield op.invoked, 0, invoke
@@ -277,6 +344,10 @@ def _operation_rows(op: Operation) -> Iterator[tuple[float, int, dict[str, objec
     }
     if isinstance(op, Scan):
         complete["records"] = op.records
+        complete |= {} if op.fetched is None else {"fetched": op.fetched}
+    elif isinstance(op, Write):
+        complete["attempts"] = op.attempts
+        complete |= {"cuts": op.cuts} if op.cuts else {}
     else:
         complete |= {} if op.offset is None else {"offset": op.offset}
         complete["attempts"] = op.attempts
@@ -362,15 +433,18 @@ class _Row:
             raise self.error(f'"{kind}" is not a type of line')
         return decode(self)
 
-    def invoke(self) -> InvokeAppend | InvokeScan:
+    def invoke(self) -> Invoke:
         op, client, time = OpId(self.integer("op")), self.text("client"), self.seconds("time")
         action, path = self.text("action"), self.text("path")
         if action == "append":
             return InvokeAppend(
-                op, client, time, path, RecordId(self.text("record")), self.integer("size", 1)
+                op, client, time, path, RecordId(sys.intern(self.text("record"))), self.integer("size", 1)
             )
         if action == "scan":
             return InvokeScan(op, client, time, path, self.flag("opened"))
+        if action == "write":
+            offset, size = self.integer("offset"), self.integer("size", 1)
+            return InvokeWrite(op, client, time, path, offset, size, DataId(self.text("data")))
         raise self.error(f'"{action}" is not an action')
 
     def complete(self) -> Complete:
@@ -382,12 +456,19 @@ class _Row:
             None if fields.get("offset") is None else self.integer("offset"),
             self.integer("attempts") if "attempts" in fields else 1,
             tuple(map(self._record, self.items("records"))) if "records" in fields else (),
+            None if fields.get("fetched") is None else self.seconds("fetched"),
+            tuple(map(self._cut, self.items("cuts"))) if "cuts" in fields else (),
         )
+
+    def _cut(self, item: object) -> int:
+        if not isinstance(item, int) or isinstance(item, bool) or item < 0:
+            raise self.error('"cuts" must hold file offsets')
+        return item
 
     def _record(self, item: object) -> tuple[RecordId, int]:
         match item:
             case [str(record), int(offset)] if offset >= 0:
-                return RecordId(record), offset
+                return RecordId(sys.intern(record)), offset
             case _:
                 raise self.error('"records" must hold pairs of a record id and a file offset')
 
@@ -419,7 +500,7 @@ class _Row:
     def _segment(self, item: object) -> Segment:
         match item:
             case [int(start), int(length), str(kind), str(content)] if kind in _KINDS:
-                return Segment(start, length, _KINDS[kind], content)
+                return Segment(start, length, _KINDS[kind], sys.intern(content))
             case _:
                 raise self.error(
                     f'"segments" must hold [start, length, kind, content], kind one of {", ".join(_KINDS)}'
@@ -454,10 +535,11 @@ class _Assembly:
     """Pairs invocations with completions, and refuses whatever is said twice or impossible."""
 
     def __init__(self) -> None:
-        self._running: dict[OpId, InvokeAppend | InvokeScan] = {}
+        self._running: dict[OpId, Invoke] = {}
         self._seen: set[tuple[object, ...]] = set()
         self._appends: list[Append] = []
         self._scans: list[Scan] = []
+        self._writes: list[Write] = []
         self._faults: list[Fault] = []
         self._chunks: list[Chunk] = []
         self._replicas: list[Replica] = []
@@ -467,6 +549,7 @@ class _Assembly:
             self._end(invoke, None)
         self._appends.sort(key=lambda append: (append.invoked, append.op))
         self._scans.sort(key=lambda scan: (scan.invoked, scan.op))
+        self._writes.sort(key=lambda write: (write.invoked, write.op))
         return History(
             meta,
             tuple(self._appends),
@@ -474,15 +557,18 @@ class _Assembly:
             tuple(self._faults),
             tuple(self._chunks),
             tuple(self._replicas),
+            tuple(self._writes),
         )
 
     def add(self, event: Event) -> None:
         if isinstance(event, Complete):
             self._complete(event)
-        elif isinstance(event, InvokeAppend | InvokeScan):
+        elif isinstance(event, InvokeAppend | InvokeScan | InvokeWrite):
             self._once(f"operation {event.op} is invoked twice", "op", event.op)
             if isinstance(event, InvokeAppend):
                 self._once(f"record {event.record} is appended by two operations", "record", event.record)
+            elif isinstance(event, InvokeWrite):
+                self._once(f"data {event.data} is written by two operations", "data", event.data)
             self._running[event.op] = event
         elif isinstance(event, Fault):
             self._faults.append(event)
@@ -515,7 +601,7 @@ class _Assembly:
             raise _Rejected(f'append {event.op} succeeded but has no "offset"')
         self._end(invoke, event)
 
-    def _end(self, invoke: InvokeAppend | InvokeScan, end: Complete | None) -> None:
+    def _end(self, invoke: Invoke, end: Complete | None) -> None:
         completed, outcome = (end.time, end.outcome) if end else (None, Outcome.UNKNOWN)
         head = invoke.op, invoke.client, invoke.path
         if isinstance(invoke, InvokeAppend):
@@ -523,9 +609,13 @@ class _Assembly:
             attempts = end.attempts if end else 1
             tail = invoke.time, completed, outcome, offset, attempts
             self._appends.append(Append(*head, invoke.record, invoke.size, *tail))
+        elif isinstance(invoke, InvokeWrite):
+            attempts, cuts = (end.attempts, end.cuts) if end else (1, ())
+            tail = invoke.time, completed, outcome, attempts, cuts
+            self._writes.append(Write(*head, invoke.data, invoke.offset, invoke.size, *tail))
         else:
-            records = end.records if end else ()
-            self._scans.append(Scan(*head, invoke.opened, invoke.time, completed, outcome, records))
+            records, fetched = (end.records, end.fetched) if end else ((), None)
+            self._scans.append(Scan(*head, invoke.opened, invoke.time, completed, outcome, records, fetched))
 
 
 def _require_tiling(replica: Replica, who: str) -> None:

@@ -7,17 +7,15 @@ all show the same, and *defined* when moreover these bytes are one record, whole
 Invariant: regions tile the chunk from 0 to the end of its longest replica, in order; a replica that has
 already ended shows nothing, which differs from every byte. Source: GFS §2.7.1 and its table of states.
 
-Cost: O(n R log R) for R replicas of n segments.
+Cost: O(n R log nR) for R replicas of n segments.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
-from operator import itemgetter
+from itertools import pairwise
 
 from harness.history import Kind, Segment
 
@@ -43,10 +41,13 @@ class Region:
 
 
 def merge(replicas: Sequence[Sequence[Segment]]) -> Iterator[Region]:
-    """The regions of a chunk, given the segments of each replica in order of offset."""
+    """The regions of a chunk, given the segments of each replica in order of offset.
+
+    Stretches that are left out on all replicas are left out of the regions.
+    """
     pending: Region | None = None
     for start, end, columns in _pieces(replicas):
-        if pending is not None and _shown(pending.columns) == _shown(columns):
+        if pending is not None and pending.end == start and _shown(pending.columns) == _shown(columns):
             pending = Region(pending.start, end, pending.state, pending.columns)
             continue
         if pending is not None:
@@ -57,20 +58,20 @@ def merge(replicas: Sequence[Sequence[Segment]]) -> Iterator[Region]:
 
 
 def _pieces(replicas: Sequence[Sequence[Segment]]) -> Iterator[tuple[int, int, Columns]]:
-    """Stretches between neighbouring segment ends of any replica, with what all of them hold there."""
-    unread = [iter(segments) for segments in replicas]
-    columns = [next(segments, None) for segments in unread]
-    ends = heapq.merge(*(_ends(number, segments) for number, segments in enumerate(replicas)))
-    start = 0
-    for end, ending in groupby(ends, key=itemgetter(0)):
-        yield start, end, tuple(columns)
-        for _, number in ending:
-            columns[number] = next(unread[number], None)
-        start = end
-
-
-def _ends(number: int, segments: Sequence[Segment]) -> Iterator[tuple[int, int]]:
-    return ((segment.end, number) for segment in segments)
+    """Stretches between neighbouring ends of segments of any replica, with what all of them hold there."""
+    cuts = {segment.start for segments in replicas for segment in segments}
+    cuts |= {segment.end for segments in replicas for segment in segments}
+    unread = [0] * len(replicas)
+    for start, end in pairwise(sorted(cuts)):
+        columns: list[Segment | None] = []
+        for number, segments in enumerate(replicas):
+            at = unread[number]
+            while at < len(segments) and segments[at].end <= start:
+                at += 1
+            unread[number] = at
+            columns.append(segments[at] if at < len(segments) and segments[at].start <= start else None)
+        if any(columns):
+            yield start, end, tuple(columns)
 
 
 def _shown(columns: Columns) -> tuple[object, ...]:

@@ -5,12 +5,12 @@ None of it is wrong; a report shows it because it is the price of record append.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.checker.evidence import Evidence
-from harness.checker.guarantees.duplicate_record import placements
+from harness.checker.evidence import ChunkView, Evidence
 from harness.checker.regions import State
-from harness.history import Kind, Outcome
+from harness.history import Kind, Outcome, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,10 @@ class Statistics:
 
 
 def count(evidence: Evidence) -> Statistics:
-    history, stored = evidence.history, placements(evidence)
+    history = evidence.history
     current = [replica for view in evidence.views for replica in view.current]
-    copies = sum(map(len, stored.values()))
+    stored = len(evidence.placements)
+    copies = stored + sum(len(offsets) - 1 for offsets in evidence.duplicates.values())
     return Statistics(
         appends=len(history.appends),
         acknowledged=sum(map(len, evidence.acknowledged.values())),
@@ -53,19 +54,26 @@ def count(evidence: Evidence) -> Statistics:
         replicas_listed=sum(len(view.chunk.replicas) for view in evidence.views),
         replicas_current=len(current),
         stored_bytes=sum(replica.length for replica in current),
-        padding_bytes=sum(
-            segment.length
-            for replica in current
-            for segment in replica.segments
-            if segment.kind is Kind.PADDING
-        ),
+        padding_bytes=sum(map(_padding, evidence.views)),
         placements=copies,
-        duplicates=copies - len(stored),
+        duplicates=copies - stored,
         inconsistent_bytes=sum(
             region.end - region.start
             for view in evidence.views
-            if not view.identical
-            for region in view.regions()
+            for region in view.differing
             if region.state is State.INCONSISTENT
         ),
     )
+
+
+def _padding(view: ChunkView) -> int:
+    """Bytes of padding on all current replicas: on the first, once for each, but for where others differ."""
+    if not view.current:
+        return 0
+    return len(view.current) * _zeros(view.current[0].segments) + sum(
+        _zeros(one.extra) - _zeros(one.lacks) for one in view.differences
+    )
+
+
+def _zeros(segments: Sequence[Segment]) -> int:
+    return sum(segment[1] for segment in segments if segment[2] is Kind.PADDING)

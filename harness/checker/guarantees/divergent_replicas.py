@@ -21,7 +21,8 @@ from harness.history import Kind, RecordId, Replica
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     for view in evidence.views:
-        if view.identical:
+        # Replicas that hold every acknowledged record at its offset hold them in the order of offsets.
+        if not any(missing for _, missing in view.missing):
             continue
         cycle = contradiction({replica.server: _order(view, replica) for replica in view.current})
         if cycle is not None:
@@ -53,11 +54,11 @@ def _diverged(view: ChunkView, cycle: tuple[Step, ...]) -> Finding:
         f"{one.replica} holds {one.record} before {two.record}" for one, two in pairwise((*cycle, cycle[0]))
     ]
     records: set[str] = {step.record for step in cycle}
-    regions = tuple(
-        region
-        for region in view.regions()
-        if any(held is not None and held.content in records for held in region.columns)
-    )
+    columns = [
+        [segment for segment in replica.segments if segment.content in records] for replica in view.current
+    ]
+    spans = sorted({(segment.start, segment.end) for column in columns for segment in column})
+    regions = [region for start, end in spans for region in view.regions_between(start, end)]
     return Finding(
         f"The replicas of chunk {view.chunk.index} of {view.chunk.path} applied acknowledged records in "
         "different orders.",
@@ -67,7 +68,7 @@ def _diverged(view: ChunkView, cycle: tuple[Step, ...]) -> Finding:
             appends,
             tuple(dict.fromkeys(step.replica for step in cycle)),
             tuple(extent_of(append) for append in appends),
-            Table(view.chunk.path, view.chunk.index, view.base, view.servers, regions),
+            Table(view.chunk.path, view.chunk.index, view.base, view.servers, tuple(dict.fromkeys(regions))),
         ),
     )
 

@@ -7,6 +7,7 @@ extents met two primaries, or one that forgot what it had handed out. Source: GF
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import Evidence
@@ -15,13 +16,18 @@ from harness.history import Append
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    for appends in evidence.acknowledged.values():
-        furthest: Append | None = None
-        for append in sorted(appends, key=extent_of):
-            if furthest is not None and extent_of(append)[0] < extent_of(furthest)[1]:
-                yield _overlap(furthest, append)
-            if furthest is None or extent_of(append)[1] > extent_of(furthest)[1]:
-                furthest = append
+    size = evidence.history.meta.chunk_size
+    path, furthest, end = "", None, 0
+    # By path, then by offset in the file: a record may straddle into the next chunk.
+    for (owner, index), extents in sorted(evidence.extents.items(), key=itemgetter(0)):
+        if owner != path:
+            path, furthest, end = owner, None, 0
+        base = index * size
+        for extent in extents:
+            if furthest is not None and base + extent[0] < end:
+                yield _overlap(furthest, extent.append)
+            if base + extent[1] > end:
+                furthest, end = extent.append, base + extent[1]
 
 
 def _overlap(one: Append, other: Append) -> Finding:

@@ -10,20 +10,19 @@ from collections.abc import Iterator
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import Evidence
-from harness.history import Kind, RecordId
+from harness.history import RecordId
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
-    for record, offsets in placements(evidence).items():
-        if len(offsets) > 1:
-            append = evidence.appends.get(RecordId(record))
-            first, second, *_ = sorted(offsets)
-            yield Finding(
-                f"{record} is stored at {len(offsets)} offsets.",
-                f"{record} at one offset",
-                f"a copy at {first} and another at {second}",
-                Witness(() if append is None else (append,), (), ((first, first), (second, second))),
-            )
+    for record, offsets in evidence.duplicates.items():
+        append = evidence.appends.get(RecordId(record))
+        first, second, *_ = sorted(offsets)
+        yield Finding(
+            f"{record} is stored at {len(offsets)} offsets.",
+            f"{record} at one offset",
+            f"a copy at {first} and another at {second}",
+            Witness(() if append is None else (append,), (), ((first, first), (second, second))),
+        )
     for scan in evidence.scans:
         if len({record for record, _ in scan.records}) < len(scan.records):
             yield Finding(
@@ -32,17 +31,6 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 f"{len(scan.records)} records, not all different",
                 Witness((scan,)),
             )
-
-
-def placements(evidence: Evidence) -> dict[str, set[int]]:
-    """For each stored record the file offsets at which some current replica holds it whole."""
-    offsets: dict[str, set[int]] = {}
-    for view in evidence.views:
-        for replica in view.current:
-            for segment in replica.segments:
-                if segment.kind is Kind.RECORD:
-                    offsets.setdefault(segment.content, set()).add(view.base + segment.start)
-    return offsets
 
 
 GUARANTEE = Guarantee(

@@ -21,21 +21,16 @@ from harness.history import Kind, Replica
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     for view in evidence.views:
-        for replica in view.current:
-            yield from _missing_on(view, replica)
+        for replica, missing in view.missing:
+            torn: set[int] = set()
+            if missing:
+                fragments = [segment for segment in replica.segments if segment.kind is Kind.FRAGMENT]
+                torn = {extent.append.op for _, extent in overlapping(fragments, view.extents)}
+            for extent in missing:
+                if extent.append.op not in torn:
+                    yield _lost_on(view, replica, extent)
     yield from _in_vanished_chunks(evidence)
     yield from _missed_by_readers(evidence)
-
-
-def _missing_on(view: ChunkView, replica: Replica) -> Iterator[Finding]:
-    records = {segment.start: segment for segment in replica.segments if segment.kind is Kind.RECORD}
-    fragments = [segment for segment in replica.segments if segment.kind is Kind.FRAGMENT]
-    torn = {extent.append.op for _, extent in overlapping(fragments, view.extents)}
-    for extent in view.extents:
-        held = records.get(extent.start)
-        whole = held is not None and held.content == extent.append.record and held.end == extent.end
-        if not whole and extent.append.op not in torn:
-            yield _lost_on(view, replica, extent)
 
 
 def _lost_on(view: ChunkView, replica: Replica, extent: Extent) -> Finding:

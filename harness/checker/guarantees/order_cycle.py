@@ -10,26 +10,24 @@ the records further on must not precede the invocation of the record at hand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
-from harness.checker.evidence import Evidence, Extent
+from harness.checker.evidence import Evidence
 from harness.checker.witnesses import during, extent_of
 from harness.history import Append
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     for extents in evidence.extents.values():
-        earliest: Extent | None = None
-        for extent in reversed(extents):
-            if (
-                earliest is not None
-                and earliest.start > extent.start
-                and earliest.append.acknowledged_at < extent.append.invoked
-            ):
-                yield _cycle(earliest.append, extent.append)
-            if earliest is None or extent.append.acknowledged_at < earliest.append.acknowledged_at:
-                earliest = extent
+        earliest: Append | None = None
+        known, place = math.inf, 0
+        for start, _, append in reversed(extents):
+            if known < append.invoked and place > start and earliest is not None:
+                yield _cycle(earliest, append)
+            if append.completed is not None and append.completed < known:
+                earliest, known, place = append, append.completed, start
 
 
 def _cycle(first: Append, second: Append) -> Finding:

@@ -33,20 +33,20 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 def _stored(evidence: Evidence, told: set[str]) -> Iterator[Finding]:
     limit = evidence.history.meta.record_limit
     for view in evidence.views:
-        for replica in view.current:
-            for segment in replica.segments:
-                if segment.kind is not Kind.RECORD or segment.length <= limit or segment.content in told:
+        for server, segments in view.held:
+            for segment in segments:
+                if segment[1] <= limit or segment.kind is not Kind.RECORD or segment.content in told:
                     continue
                 told.add(segment.content)
                 append = evidence.appends.get(RecordId(segment.content))
                 start, end = view.base + segment.start, view.base + segment.end
                 yield Finding(
-                    f"{replica.server} stores {segment.content}, which is too large for a record append.",
+                    f"{server} stores {segment.content}, which is too large for a record append.",
                     f"records of more than {limit} bytes are refused before anything is written",
                     f"{segment.content} with {segment.length} bytes at offset {start}",
                     Witness(
                         () if append is None else (append,),
-                        (replica.server,),
+                        (server,),
                         ((start, end),),
                         table_between(view, segment.start, segment.end),
                     ),

@@ -8,32 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.checker.anomaly import Finding, Guarantee, Name, Table, Witness
+from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import ChunkView, Evidence
-from harness.checker.regions import Region, State
-from harness.history import Kind, RecordId
+from harness.checker.regions import State
+from harness.checker.witnesses import table_between
+from harness.history import Kind, RecordId, Segment
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     for view in evidence.views:
-        for region in view.regions():
-            record = _incomplete(region)
-            if record is not None:
-                yield _partial(evidence, view, region, record)
+        for region in view.differing:
+            for held in region.columns:
+                if held is not None and held.kind is Kind.RECORD and region.state is State.INCONSISTENT:
+                    yield _partial(evidence, view, held)
+                    break
+        for _, segments in view.held:
+            for segment in segments:
+                if segment[2] is Kind.FRAGMENT:
+                    yield _partial(evidence, view, segment)
 
 
-def _incomplete(region: Region) -> str | None:
-    for held in region.columns:
-        if held is not None and (
-            held.kind is Kind.FRAGMENT or (held.kind is Kind.RECORD and region.state is State.INCONSISTENT)
-        ):
-            return held.content
-    return None
-
-
-def _partial(evidence: Evidence, view: ChunkView, region: Region, record: str) -> Finding:
+def _partial(evidence: Evidence, view: ChunkView, held: Segment) -> Finding:
+    record = held.content
     append = evidence.appends.get(RecordId(record))
-    start, end = view.base + region.start, view.base + region.end
+    start, end = view.base + held.start, view.base + held.end
     return Finding(
         f"{record} stands at {start} on some current replicas only, or only in part.",
         f"{record} whole on all of {', '.join(view.servers)}, or on none",
@@ -42,7 +40,7 @@ def _partial(evidence: Evidence, view: ChunkView, region: Region, record: str) -
             () if append is None else (append,),
             view.servers,
             ((start, end),),
-            Table(view.chunk.path, view.chunk.index, view.base, view.servers, (region,)),
+            table_between(view, held.start, held.end),
         ),
     )
 

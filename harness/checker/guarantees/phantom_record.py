@@ -44,19 +44,21 @@ def _stored(evidence: Evidence) -> Iterator[Finding]:
     named = (Kind.RECORD, Kind.FRAGMENT)
     for view in evidence.views:
         path = view.chunk.path
-        for replica in view.current:
-            for segment in replica.segments:
-                append = evidence.appends.get(RecordId(segment.content)) if segment.kind in named else None
-                if segment.kind not in named or (append is not None and append.path == path):
+        for server, segments in view.held:
+            for segment in segments:
+                if segment[2] not in named:
+                    continue
+                append = evidence.appends.get(RecordId(segment[3]))
+                if append is not None and append.path == path:
                     continue
                 start, end = view.base + segment.start, view.base + segment.end
                 yield Finding(
-                    f"{replica.server} holds {segment.content} in {path}, which nobody appended to that file.",
+                    f"{server} holds {segment.content} in {path}, which nobody appended to that file.",
                     f"every record in {path} was appended to it",
                     f"{segment.content} at offset {start}, {_origin(evidence, segment.content)}",
                     Witness(
                         (),
-                        (replica.server,),
+                        (server,),
                         ((start, end),),
                         table_between(view, segment.start, segment.end),
                     ),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import Evidence
-from harness.checker.witnesses import extent_of, table_between
+from harness.checker.witnesses import table_between
 from harness.history import Kind, RecordId
 
 
@@ -19,9 +19,9 @@ def find(evidence: Evidence) -> Iterator[Finding]:
     told: set[str] = set()
     for appends in evidence.acknowledged.values():
         for append in appends:
-            start, end = extent_of(append)
-            boundary = (start // size + 1) * size
-            if end > boundary:
+            start = append.offset or 0
+            if start % size + append.size > size:
+                end, boundary = start + append.size, (start // size + 1) * size
                 told.add(append.record)
                 yield Finding(
                     f"Append {append.op} of {append.record} was acknowledged across the boundary between chunks "

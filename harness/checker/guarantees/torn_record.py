@@ -17,10 +17,10 @@ from harness.history import Kind, Segment
 
 def find(evidence: Evidence) -> Iterator[Finding]:
     for view in evidence.views:
-        for replica in view.current:
-            fragments = [segment for segment in replica.segments if segment.kind is Kind.FRAGMENT]
+        for server, segments in view.held:
+            fragments = [segment for segment in segments if segment[2] is Kind.FRAGMENT]
             for fragment, extent in overlapping(fragments, view.extents):
-                yield _torn(view, replica.server, fragment, extent)
+                yield _torn(view, server, fragment, extent)
 
 
 def _torn(view: ChunkView, server: str, fragment: Segment, extent: Extent) -> Finding:

@@ -36,7 +36,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         suspects = evidence.suspects.get(view.chunk.path, {})
         first = earliest.get(view.chunk.path, math.inf)
         limits = _Limits(view)
-        for region in view.regions():
+        for region in view.differing:
             if region.state is not State.INCONSISTENT or limits.is_acknowledged(region):
                 continue
             culprit = _unexplained(region, suspects, first, limits.latest_invocation(region))
