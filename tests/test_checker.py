@@ -12,14 +12,18 @@ import pytest
 
 from harness.checker import Anomaly, Judgement, Name, Verdict, check, explain
 from harness.checker.__main__ import main
-from harness.checker.guarantees import BASE
-from harness.checker.models import models, name
+from harness.checker.anomaly import Guarantee
+from harness.checker.drawing import dot
+from harness.checker.evidence import Evidence
+from harness.checker.guarantees import BASE, STRICT
+from harness.checker.models import lattice, models, name
 from harness.history import History
 
 HISTORIES = Path(__file__).parent / "histories"
 GOOD = sorted((HISTORIES / "ok").glob("*.jsonl"))
 BAD = sorted((HISTORIES / "bad").glob("*.jsonl"))
-SLUGS = sorted((guarantee.name.value for guarantee in BASE), key=len, reverse=True)
+BEYOND = sorted((HISTORIES / "beyond").glob("*.jsonl"))  # legal in GFS, too much for a stricter model
+SLUGS = sorted((guarantee.name.value for guarantee in (*BASE, *STRICT)), key=len, reverse=True)
 
 # How many operations the smallest witness of each anomaly needs at most.
 OPERATIONS = {
@@ -34,6 +38,15 @@ OPERATIONS = {
     "oversized-record": 1,
     "stale-read": 3,
     "resurrected-replica": 0,
+    "lost-write": 2,
+    "mingled-write": 3,
+    "duplicate-record": 1,
+    "partial-record": 1,
+    "outdated-read": 2,
+    "trace-of-failure": 2,
+    "reordered-chunks": 2,
+    "sequence-cycle": 4,
+    "unlinearizable-log": 3,
 }
 
 # What a violation may bring along: two records at one offset cannot both be there.
@@ -41,6 +54,10 @@ CONSEQUENCES = {
     "doubly-acknowledged-offset": {"lost-append", "torn-record"},
     "divergent-replicas": {"lost-append", "unexplained-inconsistency"},
     "straddling-record": {"torn-record"},
+    "lost-write": {"unexplained-inconsistency"},
+    "outdated-read": {"unlinearizable-log"},
+    "reordered-chunks": {"unlinearizable-log"},
+    "sequence-cycle": {"unlinearizable-log", "outdated-read"},
 }
 
 
@@ -80,10 +97,37 @@ def test_violation_is_named_first_with_a_small_witness(path: Path) -> None:
     assert names - {slug_of(path)} <= CONSEQUENCES.get(slug_of(path), set())
 
 
-def test_every_guarantee_has_good_and_bad_histories_with_a_note() -> None:
-    for paths in (GOOD, BAD):
-        assert {slug_of(path) for path in paths} == set(SLUGS)
-    assert all(History.load(path).meta.note for path in (*GOOD, *BAD))
+@pytest.mark.parametrize("path", BEYOND, ids=lambda path: path.stem)
+def test_what_only_a_stricter_model_forbids_is_legal_and_named(path: Path) -> None:
+    verdict = check(History.load(path))
+    assert verdict.judgement is Judgement.VALID
+    names = {anomaly.name.value for anomaly in verdict.standing.shortfalls}
+    assert slug_of(path) in names
+    assert names - {slug_of(path)} <= CONSEQUENCES.get(slug_of(path), set())
+    for anomaly in verdict.standing.shortfalls:
+        assert len(anomaly.witness.operations) <= OPERATIONS[anomaly.name.value]
+
+
+@pytest.mark.parametrize("guarantee", [*BASE, *STRICT], ids=lambda guarantee: guarantee.name.value)
+def test_every_guarantee_has_its_histories(guarantee: Guarantee) -> None:
+    slug, paths = guarantee.name.value, BAD if guarantee in BASE else BEYOND
+    own_bad = [History.load(path) for path in paths if slug_of(path) == slug]
+    own_good = [History.load(path) for path in GOOD if slug_of(path) == slug]
+    assert own_bad and own_good
+    assert all(guarantee.anomalies(Evidence.of(history)) for history in own_bad)
+    assert not any(guarantee.anomalies(Evidence.of(history)) for history in own_good)
+    assert all(history.meta.note for history in (*own_bad, *own_good))
+
+
+@pytest.mark.parametrize("path", (*BAD, *BEYOND), ids=lambda path: path.stem)
+def test_edges_of_a_witness_are_a_cycle_of_its_operations(path: Path) -> None:
+    verdict = check(History.load(path))
+    for anomaly in (*verdict.anomalies, *verdict.standing.shortfalls):
+        around = [(one, other) for one, other, _ in anomaly.witness.edges]
+        size = len(around)
+        assert around == [(number, (number + 1) % size) for number in range(size)]
+        assert size in (0, len(anomaly.witness.operations))
+        assert size <= History.load(path).meta.replicas + 2
 
 
 def test_examples_of_one_guarantee_are_capped() -> None:
@@ -135,6 +179,19 @@ def test_region_witness_has_a_column_for_each_replica() -> None:
     assert [(region.start, region.end) for region in table.regions] == [(300, 340)]
 
 
+def test_a_contradiction_is_drawn_as_a_loop() -> None:
+    history = bad("order-cycle")
+    text = explain(check(history), history)
+    assert "(append 1 of c1-1) --[was acknowledged before it began]--> (append 2 of c2-1)" in text
+    assert "(append 2 of c2-1) --[stands before it in the chunk]--> (append 1 of c1-1)" in text
+
+
+def test_mixture_of_split_writes_is_counted_as_undefined() -> None:
+    assert check(good("mingled-write-split")).statistics.undefined_bytes == 300
+    assert check(good("mingled-write-between-chunks")).statistics.undefined_bytes == 400
+    assert check(good("mingled-write-nested")).statistics.undefined_bytes == 0
+
+
 # Verdicts
 
 
@@ -175,18 +232,26 @@ def standing(stem: str) -> Verdict:
 
 def test_clean_run_satisfies_every_model() -> None:
     verdict = standing("doubly-acknowledged-offset-adjacent")
-    assert len(verdict.standing.satisfied) == len(list(models())) == 8
-    assert verdict.standing.strongest == ("gfs+no-duplicates+all-or-none+no-stale-reads",)
+    assert len(verdict.standing.satisfied) == len(list(models())) == 72
+    assert verdict.standing.strongest == ("gfs+no-duplicates+all-or-none+failed-means-absent+linearizable",)
 
 
 @pytest.mark.parametrize(
     ("stem", "strongest", "shortfalls"),
     [
-        ("stale-read-within-the-cache", "gfs+no-duplicates+all-or-none", {Name.OUTDATED_READ}),
-        ("unexplained-inconsistency-failed", "gfs+no-duplicates+no-stale-reads", {Name.PARTIAL_RECORD}),
+        (
+            "stale-read-within-the-cache",
+            "gfs+no-duplicates+all-or-none+failed-means-absent+chunks-in-order+sequential",
+            {Name.OUTDATED_READ, Name.UNLINEARIZABLE_LOG},
+        ),
+        (
+            "unexplained-inconsistency-failed",
+            "gfs+no-duplicates+linearizable",
+            {Name.PARTIAL_RECORD, Name.TRACE_OF_FAILURE},
+        ),
         (
             "unexplained-inconsistency-retried",
-            "gfs+no-stale-reads",
+            "gfs+failed-means-absent+linearizable",
             {Name.DUPLICATE_RECORD, Name.PARTIAL_RECORD},
         ),
     ],
@@ -199,6 +264,22 @@ def test_what_gfs_allows_breaks_stricter_models(stem: str, strongest: str, short
 
 def test_models_are_named_by_what_they_add() -> None:
     assert name(frozenset()) == "gfs"
+    assert name(frozenset({Name.DUPLICATE_RECORD, Name.PARTIAL_RECORD})) == "gfs+no-duplicates+all-or-none"
+    assert len(set(map(name, models()))) == 72
+
+
+def test_models_form_a_lattice() -> None:
+    every = set(models())
+    assert all(one & other in every and one | other in every for one in every for other in every)
+    weakest = {weak for _, weak in lattice()} - {strong for strong, _ in lattice()}
+    assert weakest == {frozenset()}
+
+
+def test_a_run_satisfies_just_what_is_below_its_strongest_model() -> None:
+    for path in (*GOOD, *BEYOND):
+        verdict = check(History.load(path))
+        broken = {anomaly.name for anomaly in verdict.standing.shortfalls}
+        assert verdict.standing.satisfied == tuple(name(model) for model in models() if not model & broken)
 
 
 # Statistics
@@ -223,6 +304,34 @@ def test_exit_status_tells_the_verdict(path: str, status: int, capsys: pytest.Ca
     printed = capsys.readouterr()
     assert ("VALID" in printed.out) is (status < 2)
     assert ("error:" in printed.err) is (status == 2)
+
+
+def test_graph_is_written_as_graphviz_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = tmp_path / "witness.dot"
+    main([str(HISTORIES / "bad" / "divergent-replicas-three.jsonl"), "--graph", str(graph)])
+    written = graph.read_text()
+    assert written.startswith("digraph") and written.count("{") == written.count("}")
+    assert 'a1_0 -> a1_1 [label="before it on cs1"]' in written
+    assert 'a1_2 -> a1_0 [label="before it on cs3"]' in written
+    assert main([str(HISTORIES / "bad" / "order-cycle.jsonl"), "--graph", str(tmp_path)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", (*BAD, *BEYOND), ids=lambda path: path.stem)
+def test_every_witness_can_be_drawn(path: Path) -> None:
+    verdict = check(History.load(path))
+    shown = (*verdict.anomalies, *verdict.standing.shortfalls)
+    text = dot(shown)
+    for anomaly in shown:
+        assert anomaly.name.value in text
+        assert all(str(operation.op) in text for operation in anomaly.witness.operations)
+
+
+def test_writes_without_a_dump_are_unknown() -> None:
+    history = good("mingled-write-nested")
+    verdict = check(replace(history, chunks=(), replicas=()))
+    assert verdict.judgement is Judgement.UNKNOWN
+    assert "writes to /page were acknowledged" in verdict.reasons[0]
 
 
 def test_exit_status_of_unknown_is_its_own(tmp_path: Path) -> None:

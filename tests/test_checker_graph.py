@@ -7,7 +7,15 @@ from itertools import combinations, pairwise, permutations, product
 
 import networkx as nx
 
-from harness.checker.graph import Step, contradiction, inclusions, real_time_graph
+from harness.checker.graph import (
+    Place,
+    Step,
+    contradiction,
+    inclusions,
+    knots,
+    lightest_cycle,
+    order_edges,
+)
 from harness.history import RecordId
 
 Orders = dict[str, list[RecordId]]
@@ -76,7 +84,7 @@ def test_cycle_takes_at_most_one_step_on_each_of_many_replicas() -> None:
     assert longest > 3
 
 
-def test_real_time_graph_has_a_path_exactly_where_one_returned_before_the_other_began() -> None:
+def test_order_has_a_path_exactly_where_one_returned_before_the_other_began() -> None:
     rng = random.Random(6)
     for _ in range(100):
         intervals = {
@@ -84,13 +92,47 @@ def test_real_time_graph_has_a_path_exactly_where_one_returned_before_the_other_
                 start := float(rng.randrange(8)),
                 rng.choice([start, start + rng.randrange(4), float("inf")]),
             )
-            for name in "abcdefg"
+            for name in range(7)
         }
-        graph = real_time_graph((name, *interval) for name, interval in intervals.items())
-        assert graph.number_of_edges() <= 3 * len(intervals)
+        edges = list(order_edges("time", ((number, *interval) for number, interval in intervals.items())))
+        assert len(edges) <= 3 * len(intervals)
+        graph: nx.DiGraph[Place] = nx.DiGraph()
+        graph.add_nodes_from(intervals)
+        graph.add_weighted_edges_from(edges)
         for one, two in product(intervals, repeat=2):
             ordered = intervals[one][1] < intervals[two][0]
             assert (one != two and nx.has_path(graph, one, two)) == ordered
+            # A path weighs as much as it has operations, and the order itself needs but one.
+            assert not ordered or nx.dijkstra_path_length(graph, one, two) == 1
+
+
+def test_knots_are_what_networkx_finds_in_the_whole_graph() -> None:
+    rng = random.Random(7)
+    sizes: set[int] = set()
+    for _ in range(400):
+        size = rng.randrange(2, 12)
+        edges = [(rng.randrange(size), rng.randrange(size)) for _ in range(rng.randrange(2 * size))]
+        edges = [(one, other) for one, other in edges if one != other]
+        whole = nx.strongly_connected_components(nx.DiGraph(edges))
+        expected = sorted((knot for knot in whole if len(knot) > 1), key=lambda knot: (len(knot), min(knot)))
+        assert knots(edges) == expected
+        sizes.add(len(expected))
+    assert sizes >= {0, 1, 2}
+
+
+def test_lightest_cycle_is_the_lightest_of_all_simple_cycles() -> None:
+    rng = random.Random(9)
+    for _ in range(200):
+        edges = {(rng.randrange(6), rng.randrange(6)): rng.randrange(3) for _ in range(rng.randrange(2, 14))}
+        edges = {(one, other): weight for (one, other), weight in edges.items() if one != other}
+        graph = nx.DiGraph(list(edges))
+        weights = [
+            sum(edges[pair] for pair in pairwise((*cycle, cycle[0]))) for cycle in nx.simple_cycles(graph)
+        ]
+        found = lightest_cycle(((one, other, weight) for (one, other), weight in edges.items()), range(6))
+        assert bool(found) == bool(weights)
+        if found:
+            assert sum(edges[pair] for pair in pairwise((*found, found[0]))) == min(weights)
 
 
 def test_inclusions_lead_to_the_next_weaker_models_only() -> None:

@@ -1,4 +1,4 @@
-"""`python -m harness.checker HISTORY.jsonl`: judge one recorded history and explain the verdict.
+"""`python -m harness.checker HISTORY.jsonl [--graph FILE.dot]`: judge one recorded history and explain the verdict.
 
 Exit status: 0 valid, 1 invalid, 2 usage or an unreadable history, 3 unknown.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from harness.checker.drawing import dot
 from harness.checker.explain import explain
 from harness.checker.verdict import Judgement, check
 from harness.history import History, HistoryError
@@ -23,13 +25,27 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m harness.checker", description="Judge a history by GFS's promises."
     )
     parser.add_argument("history", metavar="HISTORY.jsonl")
-    path: str = parser.parse_args(arguments).history
+    parser.add_argument(
+        "--graph",
+        metavar="FILE.dot",
+        type=Path,
+        help="write the witnesses as a graph, for `dot -Tsvg`; those of stricter models when the history is valid",
+    )
+    given = parser.parse_args(arguments)
+    path: str = given.history
+    graph: Path | None = given.graph
     try:
         history = History.load(path)
     except HistoryError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     verdict = check(history)
+    if graph is not None:
+        try:
+            graph.write_text(dot(verdict.anomalies or verdict.standing.shortfalls), encoding="utf-8")
+        except OSError as error:
+            print(f"error: {graph}: cannot be written ({error.strerror})", file=sys.stderr)
+            return EXIT_USAGE
     try:
         print(explain(verdict, history), flush=True)
     except BrokenPipeError:

@@ -33,10 +33,16 @@ class Name(str, Enum):
     OVERSIZED_RECORD = "oversized-record"
     STALE_READ = "stale-read"
     RESURRECTED_REPLICA = "resurrected-replica"
+    LOST_WRITE = "lost-write"
+    MINGLED_WRITE = "mingled-write"
     # Legal in GFS; they only break a stricter model.
     DUPLICATE_RECORD = "duplicate-record"
     PARTIAL_RECORD = "partial-record"
     OUTDATED_READ = "outdated-read"
+    TRACE_OF_FAILURE = "trace-of-failure"
+    REORDERED_CHUNKS = "reordered-chunks"
+    SEQUENCE_CYCLE = "sequence-cycle"
+    UNLINEARIZABLE_LOG = "unlinearizable-log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The operations, the servers and the file offsets (start, end) that show the anomaly."""
+    """The operations, the servers and the file offsets (start, end) that show the anomaly.
+
+    `edges` say how the operations, by their numbers here, contradict each other: one stands before the other because.
+    """
 
     operations: tuple[Operation, ...] = ()
     replicas: tuple[str, ...] = ()
     offsets: tuple[tuple[int, int], ...] = ()
     table: Table | None = None
+    edges: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

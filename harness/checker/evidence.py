@@ -78,6 +78,12 @@ class ChunkView:
         return not any(one.lacks or one.extra for one in self.differences)
 
     @property
+    def distinct(self) -> Iterator[Replica]:
+        """The current replicas, but none that is the same as the first."""
+        yield from self.current[:1]
+        yield from (one.replica for one in self.differences if one.lacks or one.extra)
+
+    @property
     def held(self) -> Iterator[tuple[str, Sequence[Segment]]]:
         """Every segment that some current replica holds, by server; those the first one holds only there."""
         if self.current:

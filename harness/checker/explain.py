@@ -12,9 +12,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from harness.checker.anomaly import Anomaly, Table, Witness
+from harness.checker.drawing import drawn
 from harness.checker.evidence import describe
 from harness.checker.verdict import Judgement, Verdict
-from harness.history import Append, History, Operation, Outcome
+from harness.history import Append, History, Operation, Outcome, Scan, Write
 
 WIDTH = 100
 MOST_FAULTS = 12
@@ -54,6 +55,11 @@ def _anomaly(number: int, anomaly: Anomaly, history: History) -> Iterator[str]:
     if anomaly.witness.table is not None and anomaly.witness.table.regions:
         yield ""
         yield from _table(anomaly.witness.table)
+    contradiction = list(drawn(anomaly))
+    if contradiction:
+        yield ""
+        yield "   each before the next, which cannot be:"
+        yield from (f"     {line}" for line in contradiction)
     timeline = list(_timeline(anomaly.witness, history))
     if timeline:
         yield ""
@@ -98,6 +104,9 @@ def _timeline(witness: Witness, history: History) -> Iterator[str]:
 def _moments(operation: Operation) -> Iterator[tuple[float, str]]:
     if isinstance(operation, Append):
         what = f"append {operation.op} of {operation.record} ({operation.size} bytes) to {operation.path}"
+    elif isinstance(operation, Write):
+        span = f"{operation.offset} to {operation.end}"
+        what = f"write {operation.op} of {operation.data} to {span} of {operation.path}"
     else:
         opening = "opens the file for" if operation.opened else "uses cached locations in"
         what = f"scan {operation.op} of {operation.path} ({operation.client} {opening} it)"
@@ -107,12 +116,13 @@ def _moments(operation: Operation) -> Iterator[tuple[float, str]]:
 
 
 def _ending(operation: Operation) -> str:
-    if not isinstance(operation, Append):
+    if isinstance(operation, Scan):
         return f"scan {operation.op} ends: {operation.outcome.value}, {_counted(operation.records, 'record')}"
+    noun = "append" if isinstance(operation, Append) else "write"
     if operation.outcome is Outcome.OK:
         tries = f"{operation.attempts} request{'' if operation.attempts == 1 else 's'}"
-        return f"append {operation.op} is acknowledged at offset {operation.offset} after {tries}"
-    return f"append {operation.op} ends without acknowledgement: {operation.outcome.value}"
+        return f"{noun} {operation.op} is acknowledged at offset {operation.offset} after {tries}"
+    return f"{noun} {operation.op} ends without acknowledgement: {operation.outcome.value}"
 
 
 def _counted(items: Sequence[object], noun: str) -> str:
@@ -128,8 +138,10 @@ def _summary(verdict: Verdict) -> Iterator[str]:
     yield (
         f"legal in GFS: padding {numbers.padding_share:.1%} of stored bytes, "
         f"duplicates {numbers.duplicate_share:.1%} of stored records, "
-        f"{numbers.inconsistent_bytes} bytes in inconsistent regions"
+        f"{numbers.inconsistent_bytes} bytes in inconsistent regions, {numbers.undefined_bytes} in undefined ones"
     )
-    yield f"models satisfied: {', '.join(standing.satisfied) or 'none'}"
+    more = f", and {len(standing.satisfied) - 1} weaker ones" if len(standing.satisfied) > 1 else ""
+    yield f"strongest model satisfied: {', '.join(standing.strongest) or 'none'}{more}"
     for shortfall in standing.shortfalls[:MOST_REGIONS]:
         yield f"   beyond GFS, {shortfall.name.value}: {shortfall.sentence}"
+        yield from (f"     {line}" for line in drawn(shortfall))

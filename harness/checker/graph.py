@@ -5,9 +5,10 @@ The only module that touches networkx, which has no complete types; everything i
 - *Agreement*: one node per acknowledged record, one edge from each record to the next on each replica. That
   is the reduction of R total orders, with at most R edges a node. The replicas agree on some order exactly
   when the graph has no cycle (GFS §3.1: all replicas apply mutations in the order the primary chose).
-- *Real time*: operation a stands before b when a returned before b was invoked. Chained barriers keep that
-  linear: a return leads to the barrier of its moment, each barrier to the next, the latest to whatever is
-  invoked after it. At most three edges an operation, however many run at once.
+- *Lines*: operation a stands before b when a was over before b began, be it in the real time of one client or
+  in the positions of a log. Chained barriers keep that linear: an end leads to the barrier of its moment, each
+  barrier to the next, the latest to whatever begins after it. At most three edges an operation, however many
+  run at once.
 
 Invariant: a contradiction is explained on the full orders, never on their reduction, where one misplaced
 record shows up as a cycle through everything it has jumped over. Two steps along the same replica always
@@ -16,15 +17,19 @@ shorten to one, so a shortest cycle takes at most one step on each of the R repl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import networkx as nx
 
 from harness.history import RecordId
 
 Node = TypeVar("Node")
+Place = int | tuple[str, float]
+"""An operation by its number, or a barrier: a place on a line."""
 Orders = Mapping[str, Sequence[RecordId]]
 """For each replica, the records it holds in the order of their offsets."""
 
@@ -103,28 +108,78 @@ def _shortened(cycle: list[Step], orders: Orders) -> tuple[Step, ...]:
     return tuple(cycle)
 
 
-def real_time_graph(intervals: Iterable[tuple[str, float, float]]) -> nx.DiGraph[str | float]:
-    """The real-time order of operations (name, invoked, returned); barriers are numbers.
+def order_edges(
+    name: str, intervals: Iterable[tuple[int, float, float]]
+) -> Iterator[tuple[Place, Place, int]]:
+    """The order of operations (number, begun, over) on a line: one is before another that began when it was over.
 
-    A path leads from a to b exactly when a returned strictly before b was invoked: equal times are
-    concurrent. An operation that never returned has an infinite return, and precedes nothing.
+    A path leads from a to b exactly when a was over strictly before b began: equal times are concurrent, and an
+    infinite end precedes nothing. Barriers, places on the line `name`, stand between; so the edges out of an
+    operation weigh 1 and all others 0, and a path weighs as much as it has operations.
     """
-    operations = list(intervals)
-    # At equal times invocations come first, so that they miss the barrier of that moment.
-    moments = [(invoked, 0, name) for name, invoked, _ in operations]
-    moments += [(returned, 1, name) for name, _, returned in operations if returned != float("inf")]
-    graph: nx.DiGraph[str | float] = nx.DiGraph()
-    graph.add_nodes_from(name for name, _, _ in operations)
+    # At equal times beginnings come first, so that they miss the barrier of that moment.
+    moments: list[tuple[float, int, int]] = []
+    for number, begun, over in intervals:
+        moments.append((begun, 0, number))
+        if over != math.inf:
+            moments.append((over, 1, number))
+    moments.sort()
     barrier: float | None = None
-    for time, is_return, name in sorted(moments):
-        if is_return:
+    for time, is_end, number in moments:
+        if is_end:
             if barrier is not None and barrier != time:
-                graph.add_edge(barrier, time)
+                yield (name, barrier), (name, time), 0
             barrier = time
-            graph.add_edge(name, barrier)
+            yield number, (name, time), 1
         elif barrier is not None:
-            graph.add_edge(barrier, name)
-    return graph
+            yield (name, barrier), number, 0
+
+
+def knots(edges: Sequence[tuple[int, int]]) -> list[set[int]]:
+    """The strongly connected components of more than one node, the smallest first.
+
+    What has no predecessor, or no successor, is on no cycle: it is peeled off until nothing of the kind is left,
+    which is usually nothing at all. Only the rest becomes a graph object, for those are slow to build.
+    """
+    left = _peeled(_peeled(edges, 0, 1), 1, 0)
+    graph: nx.DiGraph[int] = nx.DiGraph(left)
+    found = [knot for knot in nx.strongly_connected_components(graph) if len(knot) > 1]
+    return sorted(found, key=lambda knot: (len(knot), min(knot)))
+
+
+def _peeled(edges: Sequence[tuple[int, int]], tail: int, head: int) -> Sequence[tuple[int, int]]:
+    """The edges left after removing, again and again, the nodes into which no edge leads from `tail` to `head`."""
+    following: dict[int, list[int]] = defaultdict(list)
+    waiting: Counter[int] = Counter(edge[head] for edge in edges)
+    for edge in edges:
+        following[edge[tail]].append(edge[head])
+    free = [node for node in following if node not in waiting]
+    while free:
+        for node in following.get(free.pop(), ()):
+            waiting[node] -= 1
+            if not waiting[node]:
+                free.append(node)
+    return [edge for edge in edges if waiting[edge[tail]]]
+
+
+def lightest_cycle(edges: Iterable[tuple[Place, Place, int]], starts: Iterable[int]) -> list[Place]:
+    """The cycle of least weight through any of `starts`, beginning there; empty when there is none."""
+    graph: nx.DiGraph[Place] = nx.DiGraph()
+    graph.add_weighted_edges_from(edges)
+    best: list[Place] = []
+    least = math.inf
+    for start in starts:
+        if start not in graph:
+            continue
+        found = cast(
+            "tuple[dict[Place, float], dict[Place, list[Place]]]", nx.single_source_dijkstra(graph, start)
+        )
+        lengths, paths = found
+        for before in graph.predecessors(start):
+            weight = lengths.get(before, math.inf) + graph.edges[before, start]["weight"]
+            if weight < least:
+                least, best = weight, paths[before]
+    return best
 
 
 def inclusions(models: Iterable[frozenset[Node]]) -> list[tuple[frozenset[Node], frozenset[Node]]]:
@@ -135,3 +190,12 @@ def inclusions(models: Iterable[frozenset[Node]]) -> list[tuple[frozenset[Node],
     graph.add_edges_from((strong, weak) for strong in nodes for weak in nodes if weak < strong)
     # Only a handful of models: the reduction that would be ruinous on a history is free here.
     return list(nx.transitive_reduction(graph).edges)
+
+
+def downwards(
+    edges: Iterable[tuple[frozenset[Node], frozenset[Node]]], model: frozenset[Node]
+) -> set[frozenset[Node]]:
+    """The model and all weaker ones."""
+    graph: nx.DiGraph[frozenset[Node]] = nx.DiGraph(edges)
+    graph.add_node(model)
+    return set(nx.dfs_preorder_nodes(graph, model))

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from harness.checker.evidence import ChunkView, Evidence
 from harness.checker.regions import State
+from harness.checker.writes import undefined_bytes
 from harness.history import Kind, Outcome, Segment
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """Counts over the history; bytes and replicas are those of current replicas.
+
+    `undefined_bytes` show a mixture of writes, the same on all replicas.
 
     A record stored at k offsets counts as k placements and k - 1 duplicates.
     """
@@ -31,6 +34,7 @@ class Statistics:
     placements: int
     duplicates: int
     inconsistent_bytes: int
+    undefined_bytes: int = 0
 
     @property
     def padding_share(self) -> float:
@@ -63,6 +67,7 @@ def count(evidence: Evidence) -> Statistics:
             for region in view.differing
             if region.state is State.INCONSISTENT
         ),
+        undefined_bytes=undefined_bytes(evidence),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.checker.anomaly import Table
 from harness.checker.evidence import ChunkView
 from harness.history import Append, Operation
@@ -21,3 +23,8 @@ def during(first: Append, second: Operation) -> str:
 def table_between(view: ChunkView, start: int, end: int) -> Table:
     """What each current replica of the chunk holds between two chunk offsets."""
     return Table(view.chunk.path, view.chunk.index, view.base, view.servers, view.regions_between(start, end))
+
+
+def circle(reasons: Sequence[str]) -> tuple[tuple[int, int, str], ...]:
+    """The edges of a cycle: each operation stands before the next for a reason, the last before the first."""
+    return tuple((number, (number + 1) % len(reasons), why) for number, why in enumerate(reasons))

@@ -11,16 +11,22 @@ from harness.checker.guarantees import (
     doubly_acknowledged_offset,
     duplicate_record,
     lost_append,
+    lost_write,
+    mingled_write,
     order_cycle,
     outdated_read,
     oversized_record,
     partial_record,
     phantom_record,
+    reordered_chunks,
     resurrected_replica,
+    sequence_cycle,
     stale_read,
     straddling_record,
     torn_record,
+    trace_of_failure,
     unexplained_inconsistency,
+    unlinearizable_log,
 )
 
 BASE: tuple[Guarantee, ...] = (
@@ -33,6 +39,8 @@ BASE: tuple[Guarantee, ...] = (
     order_cycle.GUARANTEE,
     torn_record.GUARANTEE,
     lost_append.GUARANTEE,
+    lost_write.GUARANTEE,
+    mingled_write.GUARANTEE,
     stale_read.GUARANTEE,
     unexplained_inconsistency.GUARANTEE,
 )
@@ -41,4 +49,8 @@ STRICT: tuple[Guarantee, ...] = (
     duplicate_record.GUARANTEE,
     partial_record.GUARANTEE,
     outdated_read.GUARANTEE,
+    trace_of_failure.GUARANTEE,
+    reordered_chunks.GUARANTEE,
+    sequence_cycle.GUARANTEE,
+    unlinearizable_log.GUARANTEE,
 )

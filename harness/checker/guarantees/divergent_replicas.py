@@ -15,7 +15,7 @@ from itertools import pairwise
 from harness.checker.anomaly import Finding, Guarantee, Name, Table, Witness
 from harness.checker.evidence import ChunkView, Evidence
 from harness.checker.graph import Step, contradiction
-from harness.checker.witnesses import extent_of
+from harness.checker.witnesses import circle, extent_of
 from harness.history import Kind, RecordId, Replica
 
 
@@ -69,6 +69,7 @@ def _diverged(view: ChunkView, cycle: tuple[Step, ...]) -> Finding:
             tuple(dict.fromkeys(step.replica for step in cycle)),
             tuple(extent_of(append) for append in appends),
             Table(view.chunk.path, view.chunk.index, view.base, view.servers, tuple(dict.fromkeys(regions))),
+            circle([f"before it on {step.replica}" for step in cycle]),
         ),
     )
 

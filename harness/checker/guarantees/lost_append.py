@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import ChunkView, Evidence, Extent, describe, overlapping
 from harness.checker.reads import first_missed
-from harness.checker.witnesses import during, table_between
+from harness.checker.witnesses import circle, during, table_between
 from harness.history import Kind, Replica
 
 
@@ -74,7 +74,12 @@ def _missed_by_readers(evidence: Evidence) -> Iterator[Finding]:
             f"that, and its scan {scan.op} did not return the record.",
             f"scan {scan.op} returns {append.record}, acknowledged {during(append, scan)} before it began",
             f"it returned {len(scan.records)} records without {append.record}",
-            Witness((append, scan), (), ((append.offset or 0, (append.offset or 0) + append.size),)),
+            Witness(
+                (append, scan),
+                (),
+                ((append.offset or 0, (append.offset or 0) + append.size),),
+                edges=circle(("was acknowledged before the file was opened", "did not return it")),
+            ),
         )
 
 

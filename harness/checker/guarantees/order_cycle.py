@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import Evidence
-from harness.checker.witnesses import during, extent_of
+from harness.checker.witnesses import circle, during, extent_of
 from harness.history import Append
 
 
@@ -36,7 +36,12 @@ def _cycle(first: Append, second: Append) -> Finding:
         f"acknowledged, yet {second.record} stands before {first.record} in {first.path}.",
         f"{second.record} behind {first.record}, which was acknowledged {during(first, second)} before",
         f"{second.record} at offset {second.offset}, {first.record} at offset {first.offset}",
-        Witness((first, second), (), (extent_of(first), extent_of(second))),
+        Witness(
+            (first, second),
+            (),
+            (extent_of(first), extent_of(second)),
+            edges=circle(("was acknowledged before it began", "stands before it in the chunk")),
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
 from harness.checker.evidence import Evidence
 from harness.checker.reads import first_missed
-from harness.checker.witnesses import during, extent_of
+from harness.checker.witnesses import circle, during, extent_of
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -22,7 +22,12 @@ def find(evidence: Evidence) -> Iterator[Finding]:
                 f"Scan {scan.op} missed {append.record}, acknowledged {during(append, scan)} before it began.",
                 f"everything acknowledged before {scan.invoked:.3f}",
                 f"{len(scan.records)} records without {append.record}",
-                Witness((append, scan), (), (extent_of(append),)),
+                Witness(
+                    (append, scan),
+                    (),
+                    (extent_of(append),),
+                    edges=circle(("was acknowledged before it began", "did not return it")),
+                ),
             )
 
 

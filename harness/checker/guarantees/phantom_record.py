@@ -1,6 +1,6 @@
-"""Phantom record: whatever is read or stored was appended to that file by somebody, before it was seen.
+"""Phantom record: whatever is read or stored was appended or written to that file by somebody, before it was seen.
 
-A record that nobody invoked for the file is made up, or strayed in from another file or run. A scan cannot
+Data of a plain write may only stand where that write put it. A record that nobody invoked for the file is made up, or strayed in from another file or run. A scan cannot
 return a record whose append was invoked only after the scan had completed. Source: GFS §2.7.1.
 """
 
@@ -17,6 +17,7 @@ from harness.history import Kind, RecordId
 def find(evidence: Evidence) -> Iterator[Finding]:
     yield from _read(evidence)
     yield from _stored(evidence)
+    yield from _written(evidence)
 
 
 def _read(evidence: Evidence) -> Iterator[Finding]:
@@ -58,6 +59,35 @@ def _stored(evidence: Evidence) -> Iterator[Finding]:
                     f"{segment.content} at offset {start}, {_origin(evidence, segment.content)}",
                     Witness(
                         (),
+                        (server,),
+                        ((start, end),),
+                        table_between(view, segment.start, segment.end),
+                    ),
+                )
+
+
+def _written(evidence: Evidence) -> Iterator[Finding]:
+    writes = {str(write.data): write for write in evidence.history.writes}
+    for view in evidence.views:
+        for server, segments in view.held:
+            for segment in segments:
+                if segment[2] is not Kind.WRITE:
+                    continue
+                write = writes.get(segment.content)
+                start, end = view.base + segment.start, view.base + segment.end
+                if (
+                    write is not None
+                    and write.path == view.chunk.path
+                    and write.offset <= start
+                    and end <= write.end
+                ):
+                    continue
+                yield Finding(
+                    f"{server} holds {segment.content} at {start} to {end} of {view.chunk.path}, where nobody wrote it.",
+                    "data of a write only where that write put it",
+                    f"{segment.content}, which no client wrote to these bytes",
+                    Witness(
+                        () if write is None else (write,),
                         (server,),
                         ((start, end),),
                         table_between(view, segment.start, segment.end),

@@ -7,7 +7,7 @@ difference is explained when
 - every record or part in it belongs to an append that may have left such traces, and
 - zeros, unknown bytes and missing bytes have at least one such append to the file that may be their cause.
 
-An append cannot cause anything below what was acknowledged before it was invoked, for the primary appends
+A plain write that went wrong explains any difference up to its end. An append cannot cause anything below what was acknowledged before it was invoked, for the primary appends
 at the end of the chunk. Acknowledged extents are judged by the guarantees on lost and torn records.
 Source: GFS §2.7.1 and its table of region states.
 """
@@ -30,14 +30,22 @@ def find(evidence: Evidence) -> Iterator[Finding]:
         path: min(append.invoked for append in suspects.values())
         for path, suspects in evidence.suspects.items()
     }
+    # How far a plain write that went wrong may have left something, zeros before it included.
+    doubts = {
+        path: max((write.end for write in writes if write.left_traces), default=-1)
+        for path, writes in evidence.writes.items()
+    }
     for view in evidence.views:
         if view.identical:
             continue
         suspects = evidence.suspects.get(view.chunk.path, {})
         first = earliest.get(view.chunk.path, math.inf)
         limits = _Limits(view)
+        doubtful = doubts.get(view.chunk.path, -1) - view.base
         for region in view.differing:
             if region.state is not State.INCONSISTENT or limits.is_acknowledged(region):
+                continue
+            if region.start < doubtful:
                 continue
             culprit = _unexplained(region, suspects, first, limits.latest_invocation(region))
             if culprit:
@@ -71,6 +79,8 @@ def _unexplained(region: Region, suspects: dict[str, Append], earliest: float, l
                 return f"{held.content} had a single attempt, which succeeded elsewhere"
             if suspect.invoked > limit:
                 return f"append {suspect.op} of {held.content} began after what lies behind was acknowledged"
+    if any(held is not None and held.kind is Kind.WRITE for held in region.columns):
+        return "no write to it failed, was retried or has an unknown outcome"
     if earliest == math.inf:
         return "no append to the file failed, was retried or has an unknown outcome"
     if earliest > limit:
