@@ -256,15 +256,22 @@ class Evidence:
 
     @cached_property
     def logs(self) -> dict[str, list[tuple[int, Append]]]:
-        """Each file as one log: its records, with file offsets, in the order of their first copies."""
+        """Each file as one log: its records, with file offsets, in the order of their first copies.
+
+        Where replicas hold different first copies at one offset, they stand in the order of their operations' numbers.
+        """
         logs: dict[str, list[tuple[int, Append]]] = defaultdict(list)
         for record, offset in self.placements.items():
             append = self.appends.get(RecordId(record))
             if append is not None:
                 logs[append.path].append((offset, append))
         for log in logs.values():
-            log.sort(key=itemgetter(0))
+            log.sort(key=_place_in_log)
         return dict(logs)
+
+
+def _place_in_log(entry: tuple[int, Append]) -> tuple[int, int]:
+    return entry[0], entry[1].op
 
 
 def _extents(chunk_size: int, acknowledged: dict[str, list[Append]]) -> dict[tuple[str, int], list[Extent]]:
