@@ -50,7 +50,7 @@ RUNTIME = [
     "click>=8.1,<9",
 ]
 BEFORE_3_11 = ["tomli>=2.0,<3"]
-DEVELOPMENT = ["ruff>=0.8,<1", "basedpyright>=1.23,<2"]
+DEVELOPMENT = ["ruff>=0.8,<1", "basedpyright>=1.23,<2", "hypothesis>=6.100,<7"]
 
 
 class Trouble(Exception):

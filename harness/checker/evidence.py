@@ -13,7 +13,7 @@ Invariant: nothing here judges; everything is linear in the history, sorting asi
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -166,9 +166,12 @@ def _missing_extents(view: ChunkView) -> Iterator[tuple[Replica, list[Extent]]]:
             if segment.kind is Kind.RECORD
         }
         lost = [extent for extent in missing if (extent.start, extent.end, extent.append.record) not in extra]
-        lost += [
-            extent for _, extent in overlapping(one.lacks, view.extents) if extent.append.op not in absent
-        ]
+        for segment in one.lacks:
+            at = bisect_left(view.extents, segment[0], key=itemgetter(0))
+            while at < len(view.extents) and view.extents[at][0] == segment[0]:
+                if view.extents[at][2].op not in absent:
+                    lost.append(view.extents[at])
+                at += 1
         yield one.replica, lost
 
 

@@ -59,17 +59,17 @@ def merge(replicas: Sequence[Sequence[Segment]]) -> Iterator[Region]:
 
 def _pieces(replicas: Sequence[Sequence[Segment]]) -> Iterator[tuple[int, int, Columns]]:
     """Stretches between neighbouring ends of segments of any replica, with what all of them hold there."""
-    cuts = {segment.start for segments in replicas for segment in segments}
-    cuts |= {segment.end for segments in replicas for segment in segments}
+    cuts = {segment[0] for segments in replicas for segment in segments}
+    cuts |= {segment[0] + segment[1] for segments in replicas for segment in segments}
     unread = [0] * len(replicas)
     for start, end in pairwise(sorted(cuts)):
         columns: list[Segment | None] = []
         for number, segments in enumerate(replicas):
             at = unread[number]
-            while at < len(segments) and segments[at].end <= start:
+            while at < len(segments) and segments[at][0] + segments[at][1] <= start:
                 at += 1
             unread[number] = at
-            columns.append(segments[at] if at < len(segments) and segments[at].start <= start else None)
+            columns.append(segments[at] if at < len(segments) and segments[at][0] <= start else None)
         if any(columns):
             yield start, end, tuple(columns)
 

@@ -56,10 +56,10 @@ class _Limits:
     """For each place in a chunk: is it acknowledged, and until when may an append have begun to land there."""
 
     def __init__(self, view: ChunkView) -> None:
-        self._starts = [extent.start for extent in view.extents]
-        self._ends = list(accumulate((extent.end for extent in view.extents), max))
-        acknowledged = [extent.append.acknowledged_at for extent in view.extents]
-        self._earliest = [*list(accumulate(reversed(acknowledged), min))[::-1], math.inf]
+        self._starts = [start for start, _, _ in view.extents]
+        self._ends = list(accumulate((end for _, end, _ in view.extents), max))
+        acknowledged = [append.completed or 0.0 for _, _, append in reversed(view.extents)]
+        self._earliest = [math.inf, *accumulate(acknowledged, min)]
 
     def is_acknowledged(self, region: Region) -> bool:
         before = bisect_left(self._starts, region.end)
@@ -67,7 +67,7 @@ class _Limits:
 
     def latest_invocation(self, region: Region) -> float:
         """The first acknowledgement of anything beyond the region."""
-        return self._earliest[bisect_left(self._starts, region.end)]
+        return self._earliest[len(self._starts) - bisect_left(self._starts, region.end)]
 
 
 def _unexplained(region: Region, suspects: dict[str, Append], earliest: float, limit: float) -> str | None:
