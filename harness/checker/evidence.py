@@ -127,9 +127,10 @@ def difference(first: Sequence[Segment], replica: Replica) -> Difference:
     if first == second:
         return Difference(replica, lacks, extra)
     at = other = 0
-    while at < len(first) and other < len(second):
+    length, other_length = len(first), len(second)
+    while at < length and other < other_length:
         here, there = first[at], second[other]
-        if here == there:
+        if here is there or here == there:
             at += 1
             other += 1
             continue
