@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import threading
+import time
 from typing import Any
 
 from harness.drivers.program import Commands, Packages
@@ -11,11 +13,40 @@ from labkit import Context
 
 
 def start(context: Context, packages: Packages) -> Commands:
-    """Serves a bank when the config has its opening balances under "opening"."""
+    """Serves a bank when the config has its opening balances under "opening"; "slow_sync": real seconds of a sync."""
     bank: Any = importlib.import_module(f"{packages['rpc'].__name__}.bank")
     if "opening" in context.config:
-        bank.Bank(context, context.config["opening"]).start()
+        disk = _SlowDisk(context.disk, context.config.get("slow_sync", 0))
+        bank.Bank(dataclasses.replace(context, disk=disk), context.config["opening"]).start()
     return _BankUser(context, bank).commands()
+
+
+class _SlowDisk:
+    """The node's disk, whose files take their time to sync: whatever else may run meanwhile does."""
+
+    def __init__(self, disk: Any, seconds: float) -> None:
+        self._disk = disk
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._disk, name)
+
+    def open(self, name: str, *, create: bool = False) -> Any:
+        file = self._disk.open(name, create=create)
+        return _SlowFile(file, self._seconds) if self._seconds else file
+
+
+class _SlowFile:
+    def __init__(self, file: Any, seconds: float) -> None:
+        self._file = file
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def sync(self) -> None:
+        time.sleep(self._seconds)
+        self._file.sync()
 
 
 class _BankUser:

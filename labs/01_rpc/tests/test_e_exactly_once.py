@@ -104,6 +104,48 @@ def crash_and_check(calls: Calls, name: str, crash_at: tuple[int, str], where: s
 
 
 @claim(
+    "A bank that is killed again while it recovers still loses nothing",
+    hint="recovery reads, cuts the torn tail off, and changes nothing else: no rewriting of what is good already",
+    read="labs/01_rpc/README.md#part-e-exactly-once",
+)
+def test_bank_survives_crashes_while_recovering(cluster: Cluster) -> None:
+    calls = Calls(cluster, servers=(), clients=())
+    cluster.add("client", "bank")
+    cluster.start("client")
+    bank(cluster, "clean")
+    cluster.result("client", begin(cluster, "clean"))
+    writing = [operation["number"] for operation in cluster.operations("clean") if operation["size"] > 0]
+    expect(writing != [], "the bank wrote nothing to its disk")
+    cluster.crash("clean")
+    for when in WHEN:
+        name = f"bank-{when}"
+        # Half of the last thing it writes: there are good records then, and a torn tail.
+        bank(cluster, name, (writing[-1], "half"))
+        pending = begin(cluster, name)
+        cluster.until(lambda name=name: not cluster.nodes[name].alive, f"the crash of {name}")
+        cluster.wait_dead(name)
+        operation = 0
+        while not cluster.nodes[name].alive and operation < MOST_POINTS:
+            operation += 1
+            cluster.start(name, crash_at=(operation, when))
+        where = f"after it was killed {operation} times while it recovered, {when} its disk operations 1, 2 and so on,"
+        calls.pass_time(
+            lambda pending=pending, name=name: pending.done or not cluster.nodes[name].alive,
+            f"the end of the client's transfers {where}",
+        )
+        if not cluster.nodes[name].alive:  # the operation came when it had recovered, and served
+            cluster.wait_dead(name)
+            cluster.start(name)
+        calls.pass_time(lambda pending=pending: pending.done, f"the end of the client's transfers {where}")
+        answers = cluster.result("client", pending)
+        expect(answers == ANSWERS, f"a transfer was answered wrongly {where}", expected=ANSWERS, seen=answers)
+        if not cluster.nodes[name].alive:
+            cluster.start(name)
+        check_books(cluster, name, where)
+        cluster.crash(name)
+
+
+@claim(
     "A repeat is answered as the first time, whatever has happened since",
     hint="keep the answer, not the question: a refusal is an answer too, and is as durable as a transfer",
     read="labs/01_rpc/README.md#part-e-exactly-once",
