@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.drivers import bank, gfs_client, idle, rpc_frames, rpc_node, rpc_threads, scenarios, service
+from harness.drivers import (
+    bank,
+    gfs_client,
+    idle,
+    rpc_frames,
+    rpc_node,
+    rpc_threads,
+    rpc_work,
+    scenarios,
+    service,
+)
 from harness.drivers.program import Commands, Program
 
 PROGRAMS: Mapping[str, Program] = {
@@ -16,6 +26,7 @@ PROGRAMS: Mapping[str, Program] = {
     "rpc": Program(("rpc",), rpc_node.start),
     "frames": Program(("rpc",), rpc_frames.start),
     "threads": Program(("rpc",), rpc_threads.start),
+    "work": Program(("rpc",), rpc_work.start),
     "bank": Program(("rpc",), bank.start),
     "master": Program(("gfs_master",), service.start_only("gfs_master")),
     "shadow": Program(("gfs_master",), service.start_only("gfs_master", "start_shadow")),

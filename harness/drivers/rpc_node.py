@@ -38,6 +38,7 @@ class _RpcNode:
             "call": self.call,
             "attempt": self.attempt,
             "attempt_odd": self.attempt_odd,
+            "calls": self.calls,
             "ran": lambda: dict(self._ran),
             "open_gate": self.open_gate,
             "new_client": self.new_client,
@@ -135,6 +136,10 @@ class _RpcNode:
                 "data": getattr(error, "data", {}),
                 "message": str(error),
             }
+
+    def calls(self, server: str, method: str, calls: int) -> int:
+        """So many calls one after the other; how many ended in an error."""
+        return sum("error" in self.attempt(server=server, method=method, args={}) for _ in range(calls))
 
     def attempt_odd(self, what: str, **call: Any) -> dict[str, Any]:
         """A call with an argument that cannot be sent."""

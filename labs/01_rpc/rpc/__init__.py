@@ -2,7 +2,8 @@
 
 Read in this order: `wire` and `stream` (part A: frames), `messages`, `retry`, `connections`, `client`,
 `server` (part B: calls), `sessions` and `duplicates` (part C: at most once). Part D is `server` again, when
-everything happens at once. The later labs use only the names exported here.
+everything happens at once, `bounded_queue` and `fan_out`; part E `journal`, `ledger` and `bank`. The later labs use
+only the names exported here.
 """
 
 from rpc import wire

@@ -9,6 +9,7 @@ from harness.calls import IMPATIENT, Calls
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
+from harness.patience import Deadline
 
 GROWING: dict[str, Any] = {"first_timeout": 8.0, "factor": 4.0, "longest": 40.0, "attempts": 5, "jitter": 0.0}
 PAUSES = (8.0, 32.0, 40.0, 40.0)  # what that policy says, from one transmission to the next
@@ -22,7 +23,7 @@ JITTERED: dict[str, Any] = {
 CALLS = (
     32  # of each client: that all of them draw a time on one side of the middle happens once in 2**32 runs
 )
-LATE = 0.5  # real seconds in which whoever is due has sent, on a machine that is not much too slow
+LATE = 0.5  # seconds of patience in which whoever is due has sent, on a machine that is not much too slow
 GLANCE = 0.05  # real seconds in which whoever is too early shows it
 
 
@@ -75,8 +76,8 @@ def comes_within(calls: Calls, number: int, seconds: float) -> bool:
     overtaken by our jump.
     """
     for _ in range(8):
-        patience = time.monotonic() + LATE
-        while time.monotonic() < patience:
+        deadline = Deadline(LATE)
+        while not deadline.passed():
             if sent_by(calls, "client", number):
                 return True
             time.sleep(0.002)

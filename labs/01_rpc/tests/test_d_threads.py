@@ -13,8 +13,9 @@ from harness.network.crowd import crowd, largest
 from harness.network.frame import encode
 from harness.network.raw import RawPeer
 from harness.outside import sockets, threads
+from harness.patience import Deadline
 
-PATIENCE = 10.0  # real seconds in which threads have ended that need only notice the end of a stream
+PATIENCE = 10.0  # seconds of patience in which threads have ended that need only notice the end of a stream
 
 
 @claim(
@@ -145,10 +146,10 @@ def wait_for_ends(cluster: Cluster, node: str, before: tuple[int, int], when: st
     def now() -> tuple[int, int]:
         return threads(cluster, node), sockets(cluster, node)
 
-    deadline = time.monotonic() + PATIENCE
+    deadline = Deadline(PATIENCE)
     while (seen := now()) and (seen[0] > before[0] + 1 or seen[1] > before[1]):
         expect(
-            time.monotonic() < deadline,
+            not deadline.passed(),
             f"something was left behind at {node} after {when}",
             expected=f"{before[0]} threads and {before[1]} sockets, as before",
             seen=f"{seen[0]} threads and {seen[1]} sockets, after {PATIENCE:g} s of real time",
