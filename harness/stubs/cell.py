@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +78,13 @@ class Call:
 
 
 class Cell:
-    """`count` chunkservers, cs1 and so on."""
+    """`count` chunkservers, cs1 and so on. `limits`: others than SMALL."""
 
-    def __init__(self, make_cluster: Callable[..., Cluster], count: int) -> None:
-        self.cluster = make_cluster(rate=1.0, limits=SMALL)
-        self.limits = Limits.from_config(SMALL)
+    def __init__(
+        self, make_cluster: Callable[..., Cluster], count: int, limits: Mapping[str, Any] = SMALL
+    ) -> None:
+        self.cluster = make_cluster(rate=1.0, limits=limits)
+        self.limits = Limits.from_config(limits)
         self.master = StubMaster(self.cluster, self.limits)
         self.client = ScriptedPeer(self.cluster, "client")
         self.names = tuple(f"cs{number}" for number in range(1, count + 1))
@@ -118,6 +120,26 @@ class Cell:
         """Raise the version everywhere."""
         previous, chunk.version = chunk.version, chunk.version + 1
         self.master.advance(chunk.handle, self._real(chunk), previous, chunk.version)
+
+    def clone(
+        self, server: str, chunk: Chunk, source: str, *, final: bool = True, version: int | None = None
+    ) -> dict[str, Any]:
+        """Be the master that has a replica made from the one at `source`. RemoteError when the server says no."""
+        args = {
+            "handle": chunk.handle,
+            "version": chunk.version if version is None else version,
+            "source": source,
+            "final": final,
+        }
+        return self.master.ask(server, "clone_chunk", args)
+
+    def copy(self, server: str, chunk: Chunk, handle: int) -> dict[str, Any]:
+        """Be the master that has a chunk copied where it is, for a snapshot."""
+        args = {"handle": chunk.handle, "version": chunk.version, "copy": handle}
+        return self.master.ask(server, "copy_chunk", args)
+
+    def new_handle(self) -> int:
+        return next(self._handles)
 
     def _real(self, chunk: Chunk) -> list[str]:
         """The chunk's servers that are no stubs."""
@@ -158,6 +180,14 @@ class Cell:
         """Like `ask_append`, under way; the result is {"offset": int}."""
         return Call(lambda: {"offset": self.ask_append(chunk, data_id)}, f"append of {data_id}")
 
+    def write(self, chunk: Chunk, offset: int, data_id: str) -> dict[str, Any]:
+        """Ask the primary to write pushed data at `offset`. RemoteError when it says no."""
+        args = {"handle": chunk.handle, "version": chunk.version, "offset": offset, "data_id": data_id}
+        return self.client.ask(chunk.servers[0], "write", args)
+
+    def begin_write(self, chunk: Chunk, offset: int, data_id: str) -> Call:
+        return Call(lambda: self.write(chunk, offset, data_id), f"write of {data_id} at {offset}")
+
     def apply(
         self,
         server: str,
@@ -191,9 +221,18 @@ class Cell:
                 seen=str(error),
             ) from error
 
-    def begin_apply(self, server: str, chunk: Chunk, serial: int, offset: int, data_id: str | None) -> Call:
+    def begin_apply(
+        self,
+        server: str,
+        chunk: Chunk,
+        serial: int,
+        offset: int,
+        data_id: str | None,
+        *,
+        overwrite: bool = False,
+    ) -> Call:
         return Call(
-            lambda: self.apply(server, chunk, serial, offset, data_id),
+            lambda: self.apply(server, chunk, serial, offset, data_id, overwrite=overwrite),
             f"apply of number {serial} at {server}",
         )
 
