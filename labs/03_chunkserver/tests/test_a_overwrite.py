@@ -133,5 +133,3 @@ def test_an_overwrite_beside_damage(make_cluster: MakeCluster) -> None:
                 f"an overwrite of bytes {offset} to {offset + length} was answered with {said}",
                 why="the new checksum was computed from bytes that nobody had verified (GFS §5.2)",
             )
-        cell.master.delete["cs1"] = [chunk.handle]
-        cell.heartbeats()
