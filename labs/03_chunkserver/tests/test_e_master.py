@@ -47,6 +47,7 @@ def test_life_with_the_master(make_cluster: MakeCluster) -> None:
     cell.heartbeats()
     cell.heartbeats()
     reports_chunks(cell, "heartbeat", {other.handle: other.version}, "after the deletion of the other chunk")
+    cell.master.delete.clear()
     cell.cluster.restart("cs1")
     left = sorted(cell.stored("cs1"))
     expect(
