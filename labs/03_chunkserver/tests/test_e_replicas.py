@@ -245,6 +245,7 @@ def test_a_copy_for_a_snapshot(make_cluster: MakeCluster) -> None:
     record = b"as it was at the snapshot " * 30
     cell.append(chunk, record)
     cell.master.ask("cs1", "revoke_lease", {"handle": chunk.handle, "version": chunk.version})
+    cell.advance(chunk)
     copy = Chunk(cell.new_handle(), chunk.servers)
     wrong = Chunk(chunk.handle, chunk.servers, chunk.version + 1)
     refused(
