@@ -68,7 +68,7 @@ class Cluster:
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
         self.crashes = 0
-        self._closed = False
+        self.closed = False
 
     def __enter__(self) -> Cluster:
         return self
@@ -252,9 +252,9 @@ class Cluster:
 
     def close(self) -> None:
         """Kill everything. Idempotent; takes milliseconds."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for node in self.nodes.values():
             node.expected_to_die = True
             if node.process is not None:

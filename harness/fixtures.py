@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from harness.cluster import Cluster
+from harness.explore import Explorer, Schedule
 from harness.failures import LabFailure
 from harness.processes.session import Session
 from harness.workspace import Workspace
 
 MakeCluster = Callable[..., Cluster]
+MakeExplorer = Callable[..., Explorer]
 CLUSTERS: pytest.StashKey[list[Cluster]] = pytest.StashKey()
 
 
@@ -58,6 +60,7 @@ def make_cluster(
         yield make
     finally:
         for cluster in made:
+            request.node.user_properties.append(("faults", cluster.crashes + cluster.network.injected))
             cluster.close()
 
 
@@ -65,3 +68,21 @@ def make_cluster(
 def cluster(make_cluster: MakeCluster) -> Cluster:
     """One Cluster with the defaults."""
     return make_cluster()
+
+
+@pytest.fixture
+def make_explorer(
+    request: pytest.FixtureRequest, node_session: Session, workspace: Workspace, seed: int
+) -> Generator[MakeExplorer]:
+    """`make_explorer(strict=…, model=…)`: an Explorer of the code under test. What it covers goes into the report."""
+    made: list[Explorer] = []
+
+    def make(**options: Any) -> Explorer:
+        base = Schedule(seed & 0xFFFFFFFF, **options)
+        made.append(Explorer(lambda drawn: Cluster(workspace, drawn, session=node_session), base))
+        return made[-1]
+
+    yield make
+    for explorer in made:
+        request.node.user_properties.append(("faults", explorer.coverage.strikes))
+        request.node.user_properties.append(("points", len(explorer.coverage.points)))

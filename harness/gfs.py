@@ -47,6 +47,7 @@ class Gfs:
         chunkservers: int = 3,
         clients: int = 2,
         chunkserver: str = "chunkserver",
+        strict: Collection[str] = (),
         patience: float | None = None,
     ) -> None:
         self.cluster = cluster
@@ -116,18 +117,23 @@ class Gfs:
     def finish(self, *operations: Operation) -> None:
         """Let virtual time pass until the operations are done; LabFailure if that takes more than LONGEST."""
         deadline = self.cluster.now() + LONGEST
-        while not all(one.done.is_set() for one in operations):
-            self.workload.raise_failures()
+        while not self.step(*operations):
             if self.cluster.now() > deadline:
                 stuck = [str(one.invoke) for one in operations if not one.done.is_set()]
                 raise LabFailure(
                     f"no progress within {LONGEST:g} virtual seconds",
                     seen="still under way: " + "; ".join(stuck),
                 )
-            self._await_quiet(operations)
-            if not all(one.done.is_set() for one in operations):
-                self.cluster.advance(STEP)
+
+    def step(self, *operations: Operation) -> bool:
+        """Wait until nothing happens any more but through time; then, unless the operations are done, let some pass.
+        Whether they are done."""
+        self._await_quiet(operations)
         self.workload.raise_failures()
+        done = all(one.done.is_set() for one in operations)
+        if not done:
+            self.cluster.advance(STEP)
+        return done
 
     def pass_time(self, seconds: float) -> None:
         """Let `seconds` pass in steps short enough that no living server counts as dead."""

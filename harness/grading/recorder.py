@@ -7,6 +7,7 @@ skipped, or is expected to fail has shown nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from harness.grading.plugin import SETTINGS, Settings, item_key, repetition_of, 
 from harness.grading.score import Attempt, Replay, TestResult, result_of
 from harness.grading.text import clean, one_line
 from harness.workspace import lab_of_path
+
+# What a test may leave in its item's user_properties, to be summed up over the run.
+COVERED = ("faults", "points")
 
 
 class Watcher(Protocol):
@@ -59,6 +63,7 @@ class Recorder:
 
     def __init__(self, manifests: Sequence[LabManifest], settings: Settings, watcher: Watcher) -> None:
         self.faults: list[str] = []
+        self.covered: Counter[str] = Counter()
         self._settings = settings
         self._watcher = watcher
         self._manifests = manifests
@@ -134,6 +139,10 @@ class Recorder:
         account.seconds += call.duration
         traces = [one_line(value) for name, value in item.user_properties if name == "trace"]
         account.trace = traces[-1] if traces else account.trace
+        if call.when == "teardown":
+            for name, number in item.user_properties:
+                if name in COVERED:
+                    self.covered[name] += int(str(number))
         if hasattr(report, "wasxfail"):
             outcome = Outcome(Status.MISSING, "marked as expected to fail, so nothing was shown")
         elif call.excinfo is None:

@@ -62,6 +62,7 @@ def grade(
         labs=tuple(tally(manifest, results) for manifest in manifests),
         selected=selected,
         faults=tuple(recorder.faults),
+        covered=dict(recorder.covered),
         interrupted=guard.interrupted,
     )
 

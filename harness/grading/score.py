@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.grading.manifest import GradedTest, LabManifest
 from harness.grading.outcome import Outcome, Status
@@ -86,13 +86,14 @@ class LabResult:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of one run of the grader."""
+    """The result of one run of the grader. `covered`: "faults" injected, and protocol "points" at which one struck."""
 
     seed: int
     implementation: str
     labs: tuple[LabResult, ...]
     selected: bool = False
     faults: tuple[str, ...] = ()
+    covered: Mapping[str, int] = field(default_factory=dict[str, int])
     interrupted: str | None = None
 
     @property

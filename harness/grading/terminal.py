@@ -141,6 +141,9 @@ def _show_end(console: Console, report: Report) -> None:
         console.print(
             Text(f"interrupted by {report.interrupted} after {done} of {len(report.tests)} tests", "bold")
         )
+    if report.covered.get("points"):
+        faults, points = report.covered["faults"], report.covered["points"]
+        console.print(f"{faults} faults injected, {points} protocol points covered")
     if report.selected:
         console.print("Only the selected tests were run and counted (--only).")
     if len(report.labs) > 1 or report.selected or report.interrupted:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Hashable, Iterable
 from contextlib import contextmanager
 
-from harness.network.faults import Aim, Drop, Fault, Hold, Partition, Sometimes, Watch
+from harness.network.faults import Aim, Drop, Fault, Hold, Partition, Sometimes, Watch, When
 from harness.network.frame import REQUEST, Frame
 from harness.network.proxy import Proxy
 
@@ -15,6 +15,7 @@ from harness.network.proxy import Proxy
 class Network:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self.injected = 0  # faults so far; what a When does is counted by whoever does it
         self._lock = threading.Lock()
 
     @property
@@ -45,6 +46,7 @@ class Network:
 
     def add(self, *faults: Fault) -> None:
         """From the next frame on; earlier faults are asked first."""
+        self.injected += sum(not isinstance(fault, When | Watch) for fault in faults)
         self._change(lambda now: (*now, *faults))
 
     def remove(self, *faults: Fault) -> None:
@@ -90,6 +92,7 @@ class Network:
     def partition(self, one: Iterable[str], other: Iterable[str], *, both_ways: bool = True) -> Partition:
         fault = Partition(one, other, both_ways=both_ways)
         with self._lock:  # in front: a partition lets no other fault see the frame
+            self.injected += 1
             faults = (fault, *self.proxy.faults)
             self.proxy.submit(lambda: self.proxy.set_faults(faults))
         return fault
