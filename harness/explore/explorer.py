@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.cluster import Cluster
-from harness.explore.points import DiskStep, Message, Point
-from harness.explore.schedule import DESTRUCTIVE, MASTER, REPLICAS, Deed, Schedule, Strike
+from harness.explore.points import MASTER, DiskStep, Message, Point
+from harness.explore.schedule import DESTRUCTIVE, REPLICAS, Deed, Schedule, Strike
 from harness.explore.trial import Trial, attempt
-from harness.failures import LabFailure
 from harness.processes.crash_disk import BEFORE
 
 SIDE_BY_SIDE = 4  # trials at once: their nodes mostly wait for each other
@@ -60,8 +59,11 @@ class Explorer:
             self._points = trial.points
         return self._points
 
-    def singles(self, *deeds: Deed) -> list[Schedule]:
-        """Every single strike of these kinds, in an order drawn by the seed, one of each family first."""
+    def singles(self, *deeds: Deed, each: int | None = None) -> list[Schedule]:
+        """The single strikes of these kinds, in an order drawn by the seed, one of each family first.
+
+        `each`: at most so many of a family; None: all.
+        """
         families: dict[tuple[str, ...], list[Strike]] = {}
         for point in self.points():
             for strike in strikes_at(point):
@@ -69,7 +71,7 @@ class Explorer:
                     families.setdefault(strike.family, []).append(strike)
         for members in families.values():
             self.rng.shuffle(members)
-        rounds = itertools.zip_longest(*self._shuffled(families.values()))
+        rounds = itertools.islice(itertools.zip_longest(*self._shuffled(families.values())), each)
         return [self._schedule(strike) for one_each in rounds for strike in one_each if strike is not None]
 
     def pairs(self, *deeds: Deed) -> Iterator[Schedule]:
@@ -91,12 +93,8 @@ class Explorer:
 
     # ---- trying it
 
-    def run(self, schedules: Iterable[Schedule], budget: int) -> list[Trial]:
-        """Try up to `budget` schedules side by side, until one fails; the trials that were done."""
-        return self.run_while(itertools.islice(schedules, budget), lambda: True)
-
-    def run_while(self, schedules: Iterable[Schedule], go_on: Callable[[], bool]) -> list[Trial]:
-        """The same without a budget, as long as `go_on()` and nothing has failed."""
+    def run(self, schedules: Iterable[Schedule], go_on: Callable[[], bool] = lambda: True) -> list[Trial]:
+        """Try schedules side by side, as long as `go_on()` and nothing has failed; the trials that were done."""
         return _Crew(iter(schedules), self._make_cluster, self.coverage, go_on).work()
 
     def _all_strikes(self, deeds: Sequence[Deed]) -> list[Strike]:
@@ -124,13 +122,14 @@ def strikes_at(point: Point) -> Iterator[Strike]:
     yield Strike(Deed.DELAY, point, seconds=LONG)
     yield Strike(Deed.DUPLICATE, point, seconds=LONG)
     for victim in (point.sender, point.receiver):
-        yield Strike(Deed.PARTITION, point, victim)
+        if not _is_client(victim):
+            yield Strike(Deed.PARTITION, point, victim)
         # A message to somebody who dies of it is lost anyhow; one from him may have been the last he sent.
         yield from _deaths(point, victim, (False, True) if victim == point.sender else (False,))
 
 
 def _deaths(point: Message | DiskStep, victim: str, delivered: Sequence[bool]) -> Iterator[Strike]:
-    if victim.startswith("c"):
+    if _is_client(victim):
         return  # a client that dies takes nobody's promise with it
     for arrives in delivered:
         for seconds in (SHORT, LONG):
@@ -139,6 +138,10 @@ def _deaths(point: Message | DiskStep, victim: str, delivered: Sequence[bool]) -
             yield Strike(Deed.CRASH, point, victim, delivered=arrives)
             for seconds in (SHORT, LONG):
                 yield Strike(Deed.REPLACEMENT, point, victim, seconds, delivered=arrives)
+
+
+def _is_client(role: str) -> bool:
+    return role.startswith("c")
 
 
 class _Crew:

@@ -47,12 +47,13 @@ class DiskStep:
     @property
     def family(self) -> tuple[str, ...]:
         """As of Message."""
-        return (_unnumbered(self.node), self.what, self.when)
+        return (self.node if self.node == MASTER else "chunkserver", self.what, self.when)
 
     def __str__(self) -> str:
         return f"{self.when} disk change no. {self.count} of {self.node} ({self.what})"
 
 
+MASTER = "master"
 Point = Message | DiskStep
 
 

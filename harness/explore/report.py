@@ -15,9 +15,9 @@ from harness.workspace import KIT
 KEPT = KIT / ".labkit" / "schedules"
 
 
-def survives(explorer: Explorer, schedules: Iterable[Schedule], budget: int) -> None:
-    """Try up to `budget` schedules; LabFailure that says under which one the code under test failed, and how."""
-    raise_failure(explorer.run(schedules, budget))
+def survives(explorer: Explorer, schedules: Iterable[Schedule]) -> None:
+    """Try the schedules; LabFailure that says under which one the code under test failed, and how."""
+    raise_failure(explorer.run(schedules))
 
 
 def raise_failure(trials: Iterable[Trial]) -> None:

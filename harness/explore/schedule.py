@@ -16,7 +16,6 @@ from typing import Any, cast
 from harness.explore.points import DiskStep, Message, Point
 
 FORMAT = 1
-MASTER = "master"
 REPLICAS = 3
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from harness.cluster import Cluster
 from harness.explore.nemesis import Nemesis
-from harness.explore.points import Point, disk_steps, messages
-from harness.explore.schedule import MASTER, Schedule, Strike
+from harness.explore.points import MASTER, Point, disk_steps, messages
+from harness.explore.schedule import Schedule, Strike
 from harness.failures import LabFailure
 from harness.gfs import Gfs
 from harness.workload import Operation
@@ -22,7 +22,9 @@ LOG = "/log"
 LIMITS = {"chunk_size": 2048, "block_size": 512}
 BODY = 470  # of a record that just fits into a quarter of such a chunk: four of them and the first fill it
 ROUNDS = 2
-FAULTY = 100.0  # virtual seconds for which a fault may last: longer than a lease, shorter than a client's patience
+FAULTY = (
+    100.0  # virtual seconds for which a fault may last: longer than a lease, shorter than a client's patience
+)
 
 
 @dataclass
@@ -98,5 +100,7 @@ def _judge(gfs: Gfs, model: str) -> None:
     if model and model not in verdict.standing.satisfied:
         raise LabFailure(
             f"the run does not satisfy the model {model}",
-            seen="; ".join(f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls),
+            seen="; ".join(
+                f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls
+            ),
         )
