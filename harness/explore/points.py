@@ -29,7 +29,7 @@ class Message:
     @property
     def family(self) -> tuple[str, ...]:
         """What it has in common with points that differ in numbers only."""
-        return (self.kind, self.method, _unnumbered(self.sender), _unnumbered(self.receiver))
+        return (self.kind, self.method, unnumbered(self.sender), unnumbered(self.receiver))
 
     def __str__(self) -> str:
         return f"{self.kind} {self.method} {self.sender} -> {self.receiver} (no. {self.count})"
@@ -74,5 +74,6 @@ def disk_steps(node: str, changes: Iterable[str]) -> Iterator[DiskStep]:
             yield DiskStep(node, what, number, when)
 
 
-def _unnumbered(role: str) -> str:
+def unnumbered(role: str) -> str:
+    """A role without its number: "secondary" for either of them."""
     return re.sub(r"\d+$", "", role)

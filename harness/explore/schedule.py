@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any, cast
 
-from harness.explore.points import DiskStep, Message, Point
+from harness.explore.points import DiskStep, Message, Point, unnumbered
 
 FORMAT = 1
 REPLICAS = 3
@@ -55,6 +55,9 @@ class Strike:
     def family(self) -> tuple[str, ...]:
         """Strikes of one family differ in numbers only: of server, of message, of seconds."""
         victim = ""
+        if self.deed is Deed.PARTITION and isinstance(self.point, Message):
+            # Whether it is a request or its answer that is lost first makes little difference to who is cut off.
+            return (self.deed.value, unnumbered(self.victim), self.point.method)
         if isinstance(self.point, Message) and self.victim:
             victim = "sender" if self.victim == self.point.sender else "receiver"
         return (self.deed.value, victim, *self.point.family)
