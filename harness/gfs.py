@@ -29,6 +29,7 @@ CHUNK_SIZE = 4096  # small, so that a few records fill one
 BLOCK_SIZE = 512
 
 STEP = 4.0  # virtual seconds of one jump; several heartbeats fit between two that would make a server count as dead
+LEASED = "leased reads"
 BUSY = 10.0  # seconds of patience for which nodes may be at work before time passes all the same
 BUSY_AGAIN = 1.0  # and once that has happened: an endless loop of theirs shall not cost as much again
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
@@ -37,7 +38,7 @@ LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress ag
 class Gfs:
     """`chunkservers` and `clients` are how many, named cs1… and c1…; `chunkserver` is the program of the former.
 
-    `patience`: seconds after which clients give up; None: theirs.
+    `strict`: measures of lab 4 part E; LEASED is the clients', the others the chunkservers'. `patience`: seconds after which clients give up; None: theirs.
     """
 
     def __init__(
@@ -61,13 +62,15 @@ class Gfs:
         self.history: History | None = None
         self._faults: list[Fault] = []
         self._busy = BUSY
+        measures = sorted(set(strict) - {LEASED})
+        if measures:
+            chunkserver = "strict chunkserver"
         cluster.add(MASTER, "master")
         for name in self.chunkservers:
-            cluster.add(name, chunkserver, {"master": MASTER})
+            cluster.add(name, chunkserver, {"master": MASTER} | ({"measures": measures} if measures else {}))
         for name in self.clients:
-            cluster.add(
-                name, "client", {"master": MASTER} | ({} if patience is None else {"patience": patience})
-            )
+            config: dict[str, Any] = {"master": MASTER, "leased": LEASED in strict}
+            cluster.add(name, "client", config | ({} if patience is None else {"patience": patience}))
 
     # ---- a run
 

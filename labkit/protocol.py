@@ -336,6 +336,19 @@ METHODS: tuple[Method, ...] = (
         at_most_once=False,
     ),
     Method(
+        "leased_read",
+        Role.CHUNKSERVER,
+        "client",
+        "As `read`, but only from the primary while its lease lasts, and only what is on all replicas: what is in doubt "
+        "is brought to all of them first. Lab 4 part E; an ordinary chunkserver does not have it.",
+        "our extension; compare GFS §2.7.1",
+        args={"handle": "int", "offset": "int", "length": "int"},
+        reply={"version": "int", "length": "int"},
+        reply_payload="the bytes",
+        errors=("no_such_chunk", "not_primary", "stale_version", "replica_failed", "corrupt", "too_large"),
+        at_most_once=False,
+    ),
+    Method(
         "checksums",
         Role.CHUNKSERVER,
         "chunkserver",

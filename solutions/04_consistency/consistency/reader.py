@@ -124,12 +124,14 @@ class Reader:
         tried = ", ".join(chunk.replicas) or "none"
         raise ReadFailed(f"no usable replica of chunk {chunk.handle}; known replicas: {tried}") from failure
 
-    def _from_replica(self, replica: str, chunk: Chunk, offset: int, length: int) -> bytes:
+    def _from_replica(
+        self, replica: str, chunk: Chunk, offset: int, length: int, *, leased: bool = False
+    ) -> bytes:
         # lab 4 part A
         data = bytearray()
         while len(data) < length:
             want = min(READ_SIZE, length - len(data))
-            part = self._chunkservers.read(replica, chunk.handle, offset + len(data), want)
+            part = self._chunkservers.read(replica, chunk.handle, offset + len(data), want, leased=leased)
             # A newer version is welcome: only replicas that were up to date are taken along to it.
             if part.version < chunk.version:
                 raise StaleVersion(f"{replica} has version {part.version}, current is {chunk.version}")

@@ -23,6 +23,7 @@ a new primary reads its whole replica.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -33,12 +34,16 @@ from chunkserver.leases import Lease, Leases
 from chunkserver.mutations import Mutation, Orders, require_version
 from chunkserver.replica import Replica
 from chunkserver.store import Store
-from rpc import Client, RetryPolicy
+from rpc import Client, Reply, RetryPolicy
 
-from consistency.book import Book, Piece, identity, read_book
+from consistency.book import Book, Piece, identity, read_book, tail
 from labkit import Context
 from labkit.disk import Buffer
 from labkit.errors import ChunkFull, LabError, NotPrimary, OutOfOrder, ReplicaFailed, UnknownData
+
+DETECT, COMPLETE, RECOVER = "no duplicates", "all or none", "recovery"
+# All of them, unless ctx.config["measures"] names some. Each one needs those behind it here.
+MEASURES = (RECOVER, DETECT, COMPLETE)
 
 # With what `apply` takes (forwarding.py), less than a client waits for its append.
 PUSH = RetryPolicy(first_timeout=1.5, factor=1.0, attempts=2)
@@ -66,6 +71,10 @@ class StrictPrimary(chunkserver.Primary):
         self._books: dict[int, Book] = {}
         self._turns: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._measures = frozenset(map(str, ctx.config.get("measures", MEASURES)))
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        return {**super().handlers(), "leased_read": self.leased_read}
 
     def append(self, handle: int, version: int, data_id: str) -> dict[str, Any]:
         """Have pushed data, one record, on all replicas at one offset: RPC `append`. {"offset": where it is}.
@@ -85,8 +94,9 @@ class StrictPrimary(chunkserver.Primary):
             if data is None:
                 raise UnknownData(f"no data {data_id!r} here")
             name = identity(bytes(data))
+            self.recover(replica, book, lease)
             self.complete(replica, book, lease)
-            if name not in book.offsets:
+            if name not in book.offsets or DETECT not in self._measures:
                 piece = Piece(replica.length, len(data))
                 if piece.offset + piece.length > self._ctx.limits.chunk_size:
                     self._seal(replica, book, lease)
@@ -95,6 +105,26 @@ class StrictPrimary(chunkserver.Primary):
                 book.offsets[name] = piece.offset
                 self._spread(replica, book, data_id, lease)
             return {"offset": book.offsets[name]}
+
+    def leased_read(self, handle: int, offset: int, length: int) -> Reply:
+        """What is on all replicas, from the only server that can know: RPC `leased_read`.
+
+        In turn with appends, so that nothing is under way; what is in doubt is completed first. NotPrimary unless
+        the lease holds when the bytes are read: until then no other primary can have acknowledged anything.
+        """
+        # lab 4 part E: the lease says the version; recover and complete as append does, then admit once more and read
+        replica = self._store.get(handle)
+        with self.turn(handle):
+            lease = self._leases.current(handle, self._ctx.clock.now())
+            if lease is None:
+                raise NotPrimary(f"no lease on chunk {handle}")
+            book, lease = self.book(replica, lease.version)
+            self.recover(replica, book, lease)
+            self.complete(replica, book, lease)
+            with replica.changed:
+                self.admit(replica, book.version)
+                version, total, data = replica.read(offset, length)
+            return Reply({"version": version, "length": total}, data)
 
     def turn(self, handle: int) -> threading.Lock:
         """The lock of whoever appends to the chunk. Not `replica.changed`, for it is held while others are asked."""
@@ -127,6 +157,34 @@ class StrictPrimary(chunkserver.Primary):
         require_version(replica, lease.version)
         return lease
 
+    def recover(self, replica: Replica, book: Book, lease: Lease) -> None:
+        """Once for each version: take over what another replica has behind the end of this one.
+
+        By the rule that is one piece at most, the last one of the primary that died. Nobody was told of it, but
+        somebody may have read it. ReplicaFailed if a secondary does not answer.
+        """
+        # lab 4 part E: RPC `read` from each secondary, from replica.length on; `tail` and `place` the longest
+        if book.compared or RECOVER not in self._measures:
+            return
+        found: tuple[Piece, bytes] | None = None
+        end, size = replica.length, self._ctx.limits.chunk_size
+        with closing(Client(self._ctx)) as client:
+            for name in lease.secondaries:
+                args = {"handle": replica.handle, "offset": end, "length": size - end}
+                try:
+                    reply = client.call(name, "read", args, at_most_once=False, policy=PUSH)
+                except LabError as error:
+                    raise ReplicaFailed(f"{name} did not say what it has: {error}") from error
+                piece = tail(end, bytes(reply.payload), size)
+                if piece is not None and (found is None or piece.length > found[0].length):
+                    found = piece, bytes(reply.payload)
+        if found is not None:
+            piece, data = found
+            self.place(replica, book, piece, None if piece.padding else "recovered", data)
+            if not piece.padding:
+                book.offsets.setdefault(identity(data), piece.offset)
+        book.compared = True
+
     def complete(self, replica: Replica, book: Book, lease: Lease) -> None:
         """Get the piece in doubt, if there is one, onto all secondaries. ReplicaFailed if one does not take it.
 
@@ -134,7 +192,7 @@ class StrictPrimary(chunkserver.Primary):
         """
         # lab 4 part E: RPC `push` to the first secondary with the others as chain, then as with a new piece
         piece = book.in_doubt
-        if piece is None or not lease.secondaries:
+        if piece is None or not lease.secondaries or COMPLETE not in self._measures:
             book.in_doubt = None
             return
         data_id = None
