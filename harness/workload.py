@@ -27,9 +27,10 @@ OPERATION_PATIENCE = 45.0  # seconds of patience one operation may take
 
 @dataclass
 class Operation:
-    """One operation under way or done. `value` is an append's offset or a scan's rows."""
+    """One operation under way or done. `value` is an append's offset or a scan's rows, `frame` an append's record."""
 
     invoke: InvokeAppend | InvokeScan
+    frame: bytes = b""
     done: threading.Event = field(default_factory=threading.Event)
     outcome: Outcome = Outcome.UNKNOWN
     completed: float = 0.0
@@ -64,17 +65,18 @@ class Workload:
         self._sequences[client] += 1
         sequence = self._sequences[client]
         content = records.body(writer, sequence, size)
+        frame = records.frame(writer, sequence, content)
         invoke = InvokeAppend(
             OpId(next(self._numbers)),
             client,
             self._cluster.now(),
             path,
             records.record_id(writer, sequence),
-            len(records.frame(writer, sequence, content)),
+            len(frame),
         )
         self._checksums[invoke.record] = crc32c(content)
         args = {"path": path, "body": content, "writer": writer, "sequence": sequence}
-        return self._begin(Operation(invoke), "append", args)
+        return self._begin(Operation(invoke, frame), "append", args)
 
     def scan(self, client: str, path: str, *, fresh: bool = True) -> Operation:
         """Begin a scan; `fresh` opens the file anew."""

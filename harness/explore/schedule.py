@@ -112,7 +112,7 @@ class Schedule:
         """ValueError, in one sentence, for what is no schedule."""
         try:
             match json.loads(text):
-                case {"format": 1, "seed": int(seed), "strikes": list(strikes), **rest}:
+                case {"format": 1, "seed": int(seed), "strikes": strikes, **rest}:
                     return cls(
                         seed,
                         tuple(_strike(one) for one in cast(list[dict[str, Any]], strikes)),

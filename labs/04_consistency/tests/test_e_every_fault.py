@@ -1,0 +1,144 @@
+"""Lab 4 part E: each measure against its own model, under all the faults of part C, and two with one aimed fault."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+
+import pytest
+
+from harness.checker.models import BASE_MODEL
+from harness.cluster import Cluster
+from harness.explore import Deed, Explorer, survives
+from harness.fixtures import MakeExplorer
+from harness.gfs import LEASED, Gfs
+from harness.grading import claim, expect
+from harness.network.faults import Aim, Drop, Partition, When
+
+LOG = "/log"
+SLOW_MACHINE = 600
+FIVE = (Deed.CRASH, Deed.REBOOT, Deed.REPLACEMENT, Deed.LOSS, Deed.PARTITION)
+WHOLE = ("all or none",)
+ONCE = (*WHOLE, "no duplicates")
+ALL = (*ONCE, "recovery")
+MOST_ROUNDS = 8
+
+
+def all_faults(explorer: Explorer) -> None:
+    """Four strikes of each kind, drawn by the seed, and four pairs of them."""
+    singles = chain.from_iterable(islice(explorer.singles(deed, each=1), 4) for deed in FIVE)
+    survives(explorer, chain(singles, islice(explorer.pairs(*FIVE), 4)))
+
+
+@pytest.mark.timeout(SLOW_MACHINE)
+@claim(
+    "No record twice, under every kind of fault",
+    hint="an identity that the chunk holds already is an append that was done already",
+    read="labs/04_consistency/README.md#part-e-stricter",
+)
+def test_no_duplicates_under_every_fault(make_explorer: MakeExplorer) -> None:
+    all_faults(make_explorer(strict=ONCE, model=f"{BASE_MODEL}+no-duplicates"))
+
+
+@pytest.mark.timeout(SLOW_MACHINE)
+@claim(
+    "Each record on all replicas or on none, under every kind of fault",
+    hint="what is in doubt comes first: nothing new begins before the last piece is on every replica",
+    read="labs/04_consistency/README.md#part-e-stricter",
+)
+def test_all_or_none_under_every_fault(make_explorer: MakeExplorer) -> None:
+    all_faults(make_explorer(strict=WHOLE, model=f"{BASE_MODEL}+all-or-none"))
+
+
+@pytest.mark.timeout(SLOW_MACHINE)
+@claim(
+    "No read is stale, under every kind of fault",
+    hint="read from the primary alone, and let it look at its lease when it reads",
+    read="labs/04_consistency/README.md#part-e-stricter",
+)
+def test_no_stale_reads_under_every_fault(make_explorer: MakeExplorer) -> None:
+    all_faults(make_explorer(strict=(*ALL, LEASED), model=f"{BASE_MODEL}+no-stale-reads"))
+
+
+@pytest.mark.timeout(SLOW_MACHINE)
+@claim(
+    "A new primary finds the last operations and brings the others into line, under every kind of fault",
+    hint="before its first append a new primary asks every replica what it has behind its own end, and takes that over",
+    read="labs/04_consistency/README.md#part-e-stricter",
+)
+def test_recovery_under_every_fault(make_explorer: MakeExplorer) -> None:
+    all_faults(make_explorer(strict=ALL, model=f"{BASE_MODEL}+no-duplicates+all-or-none"))
+
+
+@claim(
+    "A client that was cut off with old places does not read what was true before",
+    hint="a replica without a lease refuses; the client forgets who was primary and asks again",
+    read="labs/04_consistency/README.md#part-e-stricter",
+)
+def test_a_replica_without_a_lease_is_not_read(cluster: Cluster) -> None:
+    gfs = Gfs(cluster, strict=(*ALL, LEASED))
+    old, others = gfs.begin(LOG)
+    gfs.finish(gfs.workload.scan("c1", LOG, fresh=False))
+    gfs.note(f"{old} is cut off from everybody but c1")
+    cut = Partition([old], ["master", "c2", *others])
+    cluster.network.add(cut)
+    gfs.finish(gfs.workload.append("c2", LOG))
+    stale = gfs.workload.scan("c1", LOG, fresh=False)
+    gfs.finish(stale)
+    cluster.network.heal()
+    gfs.settle()
+    verdict = gfs.judge(LOG)
+    expect(stale.acknowledged, "c1 could read nothing, although a new primary reached it all the time")
+    expect(
+        f"{BASE_MODEL}+no-stale-reads" in verdict.standing.satisfied,
+        "a read was stale",
+        expected="every record that was acknowledged before the scan began",
+        seen="; ".join(f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls),
+    )
+
+
+@claim(
+    "A record that only one of the others has is not lost when the primary dies",
+    hint="whoever becomes primary asks the others before anything else; it may be the one that has less",
+    read="labs/04_consistency/README.md#part-e-stricter",
+)
+def test_a_new_primary_takes_over_what_another_has(cluster: Cluster) -> None:
+    gfs = Gfs(cluster, strict=ALL, patience=30.0)
+    gfs.begin(LOG)
+    path, paths = LOG, [LOG]
+    for number in range(MOST_ROUNDS):
+        roles = gfs.roles()
+        primary, has, lacks = (roles[role] for role in ("primary", "secondary1", "secondary2"))
+        dies = When(
+            Aim("apply", "reply", sender=has, receiver=primary),
+            lambda primary=primary: gfs.crash(primary, "when one secondary has applied"),
+            deliver=False,
+        )
+        cluster.network.add(Drop(Aim("apply", "request", receiver=lacks, times=None)), dies)
+        gfs.note(f"{lacks} hears of no mutation")
+        given_up = gfs.workload.append("c1", path)
+        cluster.until(lambda primary=primary: not cluster.nodes[primary].alive, f"the crash of {primary}")
+        gfs.note("c1 is cut off for good, until it gives up")
+        cluster.network.add(Partition(["c1"], ["master", *gfs.chunkservers]))
+        gfs.finish(given_up)
+        cluster.network.heal()
+        gfs.finish(gfs.workload.append("c2", path))
+        successor = gfs.roles()["primary"]
+        # That it is in the chunk is what counts; the first replica that the master names is as good as any.
+        expect(
+            given_up.frame in gfs.truth.contents(path),
+            f"a record that {has} had is gone since {successor} is primary",
+            expected=f"{given_up.invoke}, which a reader of {has} may have seen",
+            seen="other records only",
+            why="a new primary that does not ask overwrites what others have and it has not",
+        )
+        gfs.note(f"reboot {primary}")
+        cluster.start(primary)
+        gfs.settle()
+        if successor == lacks:
+            break
+        # It was the other one: once more, with a chunk that is on all three again.
+        path = f"{LOG}{number}"
+        paths.append(path)
+        cluster.call("c2", "create", path=path)
+        gfs.finish(gfs.workload.append("c2", path))
+    gfs.judge(*paths)
