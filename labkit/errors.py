@@ -137,14 +137,14 @@ class Forgotten(RemoteError):
 
 
 class NoSuchFile(RemoteError):
-    """No file has this path."""
+    """No file has this path, or no directory where one is needed."""
 
     code = "no_such_file"
     definite = True
 
 
 class FileExists(RemoteError):
-    """The path is taken already."""
+    """The path is taken already, by a file or a directory."""
 
     code = "file_exists"
     definite = True
@@ -168,6 +168,13 @@ class NoReplica(RemoteError):
     """No chunkserver can serve this now: too few alive, or a lease still runs. Try again later."""
 
     code = "no_replica"
+    definite = True
+
+
+class SharedChunk(RemoteError):
+    """The chunk was in a snapshot and is not mutated any more: `allocate` gives the file one of its own (§3.4)."""
+
+    code = "shared_chunk"
     definite = True
 
 

@@ -21,6 +21,10 @@ class Limits:
     garbage_delay: float = 3 * 24 * 3600.0  # §4.4.1
     heartbeat: float = 5.0  # chunkserver to master
     dead_after: float = 20.0  # silence after which the master gives a chunkserver up
+    clones: int = 2  # §4.3: how many replicas the master has cloned at once
+    log_limit: int = (
+        4 * 1024 * 1024
+    )  # bytes of the operation log after which the master makes a checkpoint (§2.6.3)
     location_cache: float = 60.0  # how long a client may believe the master's answer (§2.7.1)
     buffer_bytes: int = 64 * 1024 * 1024  # pushed data a chunkserver keeps until it is used (§3.1)
     reorder_wait: float = 2.0  # how long a secondary waits for an earlier serial number

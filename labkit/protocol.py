@@ -70,10 +70,52 @@ METHODS: tuple[Method, ...] = (
         "create",
         Role.MASTER,
         "client",
-        "Make an empty file. Paths are absolute, `/a/b`; the parent directory `/` always exists.",
+        "Make an empty file. Paths are absolute, `/a/b`; the parent directory must exist, and `/` always does.",
         "GFS §2.6.1, §4.1",
         args={"path": "str"},
         errors=("file_exists", "invalid_path", "no_such_file"),
+    ),
+    Method(
+        "mkdir",
+        Role.MASTER,
+        "client",
+        "Make an empty directory.",
+        "GFS §4.1",
+        args={"path": "str"},
+        errors=("file_exists", "invalid_path", "no_such_file"),
+    ),
+    Method(
+        "delete",
+        Role.MASTER,
+        "client",
+        "Give a file, or a directory with all below it, a hidden name of the master's choosing, which no `list` of "
+        "another directory shows. Until `garbage_delay` has passed it can be read under that name, and `rename` brings it "
+        "back. Deleting it under the hidden name takes it away for good; then `hidden` is nil.",
+        "GFS §4.4.1",
+        args={"path": "str"},
+        reply={"hidden": "str?"},
+        errors=("invalid_path", "no_such_file"),
+    ),
+    Method(
+        "rename",
+        Role.MASTER,
+        "client",
+        "Give a file, or a directory with all below it, another name, whose parent must exist and which nothing has yet. "
+        "A directory cannot move below itself. From a hidden name, this undoes a `delete`.",
+        "GFS §4.1, §4.4.1",
+        args={"source": "str", "target": "str"},
+        errors=("file_exists", "invalid_path", "no_such_file"),
+    ),
+    Method(
+        "snapshot",
+        Role.MASTER,
+        "client",
+        "Make `target` a copy of the file, or of the directory with all below it, at `source`: what was acknowledged "
+        "before is in it, what comes after the answer is not. Both share their chunks; leases on these are revoked first. "
+        "While this waits for that, whoever wants to change something at `source` or below waits too.",
+        "GFS §3.4, §4.1",
+        args={"source": "str", "target": "str"},
+        errors=("file_exists", "invalid_path", "no_such_file", "no_replica"),
     ),
     Method(
         "stat",
@@ -90,11 +132,12 @@ METHODS: tuple[Method, ...] = (
         "list",
         Role.MASTER,
         "client",
-        "All full path names below a directory, sorted.",
+        "All full path names of files and directories below a directory, at any depth, sorted. `too_large` when a header "
+        "cannot hold them.",
         "GFS §4.1",
         args={"path": "str"},
         reply={"paths": "[str]"},
-        errors=("invalid_path", "no_such_file"),
+        errors=("invalid_path", "no_such_file", "too_large"),
         at_most_once=False,
     ),
     Method(
@@ -114,7 +157,8 @@ METHODS: tuple[Method, ...] = (
         Role.MASTER,
         "client",
         "The chunk at an index, made first if the index is the number of chunks the file has. An index behind "
-        "that is a gap and refused. Asking twice gives the same chunk.",
+        "that is a gap and refused. Asking twice gives the same chunk. One that was in a snapshot is copied first, and the "
+        "file has the copy from then on: this is how a client gets a chunk that it may mutate.",
         "GFS §2.4, §4.2",
         args={"path": "str", "index": "int"},
         reply=_WHERE,
@@ -125,11 +169,12 @@ METHODS: tuple[Method, ...] = (
         Role.MASTER,
         "client",
         "Who is primary of a chunk. When nobody holds a lease, grants one: the version goes up, is logged, and is "
-        "recorded by every reachable up-to-date replica before anyone hears of it.",
-        "GFS §3.1, §4.5",
+        "recorded by every reachable up-to-date replica before anyone hears of it. A chunk that was in a snapshot gets no "
+        "lease any more: `shared_chunk`.",
+        "GFS §3.1, §3.4, §4.5",
         args={"handle": "int"},
         reply={"primary": "str", "secondaries": "[str]", "version": "int"},
-        errors=("no_such_chunk", "no_replica"),
+        errors=("no_such_chunk", "no_replica", "shared_chunk"),
     ),
     # ---- master, asked by chunkservers
     Method(
@@ -173,10 +218,13 @@ METHODS: tuple[Method, ...] = (
         "follow",
         Role.MASTER,
         "shadow master",
-        "Bytes of the operation log from `position` on, durable ones only; perhaps none, perhaps not all there are. "
-        "What they mean is between a master and its shadow: the layout of the log is the master's own.",
+        "Durable bytes that come after the first `position` of `file`, empty at the beginning, in the master's operation "
+        "log or checkpoint; perhaps none, perhaps not all there are. The reply says where they stand: at the "
+        "place asked for, or at the beginning of what follows, or of what has taken its place. What names and bytes mean is "
+        "between a master and its shadow: the layout of the log is the master's own.",
         "GFS §5.1.3",
-        args={"position": "int"},
+        args={"file": "str", "position": "int"},
+        reply={"file": "str", "position": "int"},
         reply_payload="bytes of the log",
         at_most_once=False,
     ),

@@ -32,7 +32,18 @@ FILE = "/f"
 def lab(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     for root in ("01_rpc", "02_gfs_master"):
         monkeypatch.syspath_prepend(str(SOLUTIONS / root))
-    names = ("metadata", "creation", "granting", "heartbeats", "chunkservers", "server", "leases", "oplog")
+    names = (
+        "metadata",
+        "creation",
+        "granting",
+        "heartbeats",
+        "chunkservers",
+        "operations",
+        "leases",
+        "oplog",
+        "locks",
+        "rereplication",
+    )
     return SimpleNamespace(**{name: importlib.import_module(f"gfs_master.{name}") for name in names})
 
 
@@ -49,11 +60,10 @@ class ManualClock(SystemClock):
 
 
 class PowerDisk:
-    """One file in memory. Before and after every change of it the power may fail."""
+    """Files in memory. Before and after every change of them the power may fail."""
 
     def __init__(self, may_crash: Callable[[], None]) -> None:
-        self.durable = b""
-        self.seen = bytearray()
+        self.files: dict[str, PowerFile] = {}
         self.may_crash = may_crash
         self.dead = False
 
@@ -68,13 +78,45 @@ class PowerDisk:
 
     def crash(self, survives: Callable[[int], int]) -> None:
         """Of what was not synced, `survives(bytes)` bytes are there."""
+        for file in self.files.values():
+            file.crash(survives)
+        self.dead = False
+
+    def open(self, name: str, *, create: bool = False) -> PowerFile:
+        if name not in self.files:
+            assert create
+            self.power()
+            self.files[name] = PowerFile(self)
+            self.power()
+        return self.files[name]
+
+    def exists(self, name: str) -> bool:
+        return name in self.files
+
+    def list(self) -> list[str]:
+        return sorted(self.files)
+
+    def remove(self, name: str) -> None:
+        self.power()
+        del self.files[name]
+        self.power()
+
+    def replace(self, source: str, target: str) -> None:
+        self.power()
+        self.files[target] = self.files.pop(source)
+        self.power()
+
+
+class PowerFile:
+    def __init__(self, disk: PowerDisk) -> None:
+        self.disk = disk
+        self.durable = b""
+        self.seen = bytearray()
+
+    def crash(self, survives: Callable[[int], int]) -> None:
         assert self.seen[: len(self.durable)] == self.durable
         self.seen = self.seen[: len(self.durable) + survives(len(self.seen) - len(self.durable))]
         self.durable = bytes(self.seen)
-        self.dead = False
-
-    def open(self, name: str, *, create: bool = False) -> PowerDisk:
-        return self
 
     def close(self) -> None:
         pass
@@ -86,18 +128,18 @@ class PowerDisk:
         return bytes(self.seen[offset : offset + length])
 
     def pwrite(self, offset: int, data: bytes) -> None:
-        self.power()
+        self.disk.power()
         self.seen[offset : offset + len(data)] = data
-        self.power()
+        self.disk.power()
 
     def truncate(self, size: int) -> None:
         del self.seen[size:]
         self.durable = self.durable[:size]
 
     def sync(self) -> None:
-        self.power()
+        self.disk.power()
         self.durable = bytes(self.seen)
-        self.power()
+        self.disk.power()
 
 
 @dataclass
@@ -254,7 +296,7 @@ class World:
         for name in NAMES:
             self.beat(self.servers[name])
         with self.metadata.section():
-            self.metadata.record(lab.server.CreateFile(FILE))
+            self.metadata.record(lab.operations.CreateFile(FILE))
 
     # ---- the master
 
@@ -272,7 +314,7 @@ class World:
         )
         lab, calls = self.lab, ModelCalls(self)
         self.metadata = lab.metadata.Metadata(context)
-        self.creation = lab.creation.Creation(context, self.metadata, calls)
+        self.creation = lab.creation.Creation(context, self.metadata, calls, lab.locks.PathLocks())
         self.granting = lab.granting.Granting(context, self.metadata, calls)
         self.heartbeats = lab.heartbeats.Heartbeats(context, self.metadata, self.granting)
 
@@ -815,7 +857,7 @@ def test_no_server_no_chunk_and_a_failed_creation_leaves_no_trace(lab: SimpleNam
         server.cut = True
     world.allocate()
     assert world.chunks == 0
-    assert world.metadata.state.namespace.file(FILE).chunks == []
+    assert world.metadata.state.namespace.file(FILE).chunks.tolist() == []
     for server in world.servers.values():
         server.cut = False
     world.allocate()

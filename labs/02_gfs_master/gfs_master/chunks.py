@@ -20,7 +20,13 @@ did answer go through Raise and advance once more, without it, before anything i
    never told to advance, and so never comes back.
 
 Version 1 is the creation's: no lease is ever granted at it, so every replica at version 1 is empty, and
-equal to the others, whoever made it.
+equal to the others, whoever made it. A copy of a shared chunk (§3.4) begins at version 1 too, and its
+replicas hold what those of the shared chunk hold, which is never mutated again.
+
+Replicas come and go in the same way (§4.3). A clone is made in a round, from a source that has advanced to
+n and by 2. holds all there is, after the last mutation there and before the next; so the clone is at n and holds it
+too, and the commit names it, or a later round leaves it out. A replica that is one too many is left out of a
+round, and is stale from its commit on. Such a commit offers the lease to nobody.
 """
 
 from __future__ import annotations
@@ -31,13 +37,13 @@ from enum import Enum
 FIRST_VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """What the log knows of a chunk.
 
     `told` are the servers that confirmed `version` when it was committed. They are not locations, which the
     master never stores (§2.6.2): a server is believed to have a replica only when it says so. They are whom
-    to wait for after a restart. `primary` was offered the lease at `version`; None at FIRST_VERSION.
+    to wait for after a restart. `primary` was offered the lease at `version`; None when nobody was.
     """
 
     handle: int

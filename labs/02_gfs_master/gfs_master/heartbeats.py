@@ -52,6 +52,11 @@ class Heartbeats:
             "broken network"
         )
 
+    def reclaim(self) -> None:
+        """Take out of the namespace what has been hidden for `garbage_delay` seconds or more (§4.4.1). Its chunks are
+        orphans from then on, which servers are told to drop as they report them."""
+        raise NotImplementedError("lab 2 part E: one operation for each hidden name")
+
     def revoke_unwanted(self) -> None:
         """Take back all leases that are UNWANTED, side by side. What fails now is tried again next time."""
         raise NotImplementedError("lab 2 part E: the calls are made outside of the section")

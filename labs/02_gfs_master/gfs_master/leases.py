@@ -17,11 +17,14 @@ that it gave the lease back.
     UNWANTED     one of its replicas is lost, or it is revoked      not renewed              revoke, then grant
 
 RECOVERED waits until the primary has had the chance to claim it, that is, has sent a heartbeat.
+
+After a restart any chunk may have such a lease. They are not listed: the log says of each, when it is asked
+for, and only in the first `length` seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,31 +68,48 @@ def next_step(lease: Lease | None, primary_spoke: bool) -> Step:
     raise NotImplementedError("lab 2 part C: no lease is the easy case")
 
 
+@dataclass(frozen=True)
+class Offered:
+    """A lease that the log says was offered."""
+
+    version: int
+    primary: str
+    secondaries: tuple[str, ...]
+
+
 class Leases:
     """At most one lease per chunk. Times are the master's."""
 
     def __init__(self, length: float) -> None:
         self._length = length
         self._leases: dict[int, Lease] = {}
+        self._offered: Callable[[int], Offered | None] = lambda handle: None
+        self._recovering_until = float("-inf")
+        self._looked_up: set[int] = (
+            set()
+        )  # chunks of which the log has been asked, or has nothing to say any more
+
+    def recover(self, offered: Callable[[int], Offered | None], now: float) -> None:
+        """Note, at a restart, that any chunk may have the lease which the log, asked with `offered`, says was
+        offered last: its primary may hold it, for a whole length from now at most, since nothing the master
+        allowed before its death counts from later than that."""
+        raise NotImplementedError("lab 2 part C: until when to ask")
 
     def running(self, handle: int, now: float) -> Lease | None:
         """The chunk's lease, whatever its standing; None when there is none, or its time has passed."""
-        raise NotImplementedError("lab 2 part C: a lease that has run out is forgotten here")
+        raise NotImplementedError(
+            "lab 2 part C: look in the log first, once for each chunk; a lease that has run out is "
+            "forgotten here"
+        )
 
     def offer(
         self, handle: int, version: int, primary: str, secondaries: Iterable[str], heard: float
     ) -> Lease:
         """Note a lease that is about to be granted, counted from the primary's message heard at `heard`."""
         raise NotImplementedError(
-            "lab 2 part C: from this moment it may be held, whatever becomes of the grant"
+            "lab 2 part C: from this moment it may be held, whatever becomes of the grant, and no "
+            "earlier one is"
         )
-
-    def recover(
-        self, handle: int, version: int, primary: str, secondaries: Iterable[str], now: float
-    ) -> None:
-        """Note, at a restart, that the log offers this lease: the primary may hold it, for a whole length
-        from now at most, since nothing the master allows before its death counts from later than that."""
-        raise NotImplementedError("lab 2 part C: as offered, only that nobody remembers when")
 
     def confirm(self, handle: int, version: int, now: float) -> Lease | None:
         """The primary has taken the lease of this version. Returns it, HELD; None when it is no longer to
@@ -119,5 +139,5 @@ class Leases:
         raise NotImplementedError("lab 2 part C: only the very lease that was meant")
 
     def all_running(self, now: float) -> list[Lease]:
-        """Every lease whose time has not passed."""
+        """Every lease whose time has not passed; of those from before a restart only the ones asked for since."""
         raise NotImplementedError("lab 2 part E: running() forgets those that ran out")

@@ -1,25 +1,30 @@
 """The operation log: an operation is on disk before anyone hears of it (GFS §2.6.3).
 
-One append-only file of records, each `u32 length | u32 crc32c of the body | body` (big-endian, the body
-msgpack). A crash may leave the last records whole, in part, or not at all; recovery keeps all whole ones up to the
+Append-only files of records, each `u32 length | u32 crc32c of the body | body` (big-endian, the body msgpack).
+A crash may leave the last records whole, in part, or not at all; recovery keeps all whole ones up to the
 first that is not, and cuts off the rest. Cutting is right because nobody was told of what was not synced.
 
 Appending and syncing are apart. Appends happen in the order in which operations are applied, quickly,
 under the master's lock; then, outside of it, everyone waits for the log to be durable up to where it was.
 One waiter syncs for all that came before, so that many operations share one sync (group commit).
+
+The files are segments, oplog.1, oplog.2 and so on: a checkpoint takes the place of all before the one that began
+with it. A segment begins only when the one before is durable, so only the last can have a torn tail.
+Positions, to wait for, count on from one segment to the next.
 """
 
 from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from labkit.disk import Disk, File
 from labkit.errors import LabError
 
 _HEAD = struct.Struct(">II")
-FILE_NAME = "oplog"
+PREFIX = "oplog."
 
 
 class LogBroken(LabError):
@@ -44,29 +49,42 @@ def scan(data: bytes) -> tuple[list[Any], int]:
 
 
 class OpLog:
-    """The log's file. `append` in one thread at a time; `wait_durable` in any number."""
+    """The log's files. `append` and `rotate` in one thread at a time; the rest in any number."""
 
     def __init__(self, disk: Disk) -> None:
-        self._file: File = disk.open(FILE_NAME, create=True)
+        self._disk = disk
+        self._files: dict[int, File] = {}
+        self._sizes: dict[int, int] = {}  # of the segments before the last
+        self._last = 0
+        self._begin = 0  # position at which the last segment begins
         self._changed = threading.Condition()
         self._end = 0
         self._synced = 0
         self._syncing = False
         self._broken: OSError | None = None
-        self.is_new = self._file.size() == 0
 
     @property
     def end(self) -> int:
-        """Where the next record will go, in bytes: what to wait for after appending."""
+        """Where the next record will go, as a position: what to wait for after appending."""
         return self._end
 
-    def recover(self) -> list[Any]:
-        """All records, oldest first. Cuts off a torn tail, durably, before anything is appended behind it."""
-        raise NotImplementedError("lab 2 part D: what follows a torn record could never be read again")
+    @property
+    def last(self) -> int:
+        """The number of the segment that records are appended to."""
+        return self._last
 
-    def durable(self, position: int, length: int) -> bytes:
-        """Up to `length` bytes of the log from `position` on, as far as it is synced: what shadows may see."""
-        raise NotImplementedError("lab 2 part F: never a byte behind the last sync")
+    @property
+    def size(self) -> int:
+        """Bytes in all segments: what a recovery would replay."""
+        return sum(list(self._sizes.values())) + self._end - self._begin
+
+    def recover(self, first: int) -> Iterator[Any]:
+        """All records of the segments from `first` on, oldest first; to be called once, before all else.
+
+        Cuts off a torn tail, durably, before anything is appended behind it. Removes older segments. LogBroken
+        when one is missing or torn that is not the last.
+        """
+        raise NotImplementedError("lab 2 part D: what follows a torn record could never be read again")
 
     def append(self, record: Any) -> None:
         """Add a record. Not durable before `wait_durable(end)`. When the disk refuses it (OSError) the log
@@ -81,5 +99,22 @@ class OpLog:
             "that wait, and what is appended meanwhile needs the next sync"
         )
 
+    def rotate(self) -> int:
+        """Begin a new segment, whose number is returned, when all before is durable. Errors of `wait_durable`; an
+        OSError when the disk has no room for another file, and the log is as before."""
+        raise NotImplementedError("lab 2 part D: in this order, and no append in between")
+
+    def forget(self, first: int) -> None:
+        """Remove the segments before `first`: a checkpoint has taken their place."""
+        raise NotImplementedError(
+            "lab 2 part D: the oldest goes first, so that what a crash leaves has no gap"
+        )
+
+    def read(self, number: int, position: int, length: int) -> bytes | None:
+        """Up to `length` bytes of a segment, as far as it is synced: what shadows may see. None when there is no
+        such segment any more."""
+        raise NotImplementedError("lab 2 part F: never a byte behind the last sync")
+
     def close(self) -> None:
-        self._file.close()
+        for file in self._files.values():
+            file.close()

@@ -11,6 +11,9 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass
 
+MARGIN = (
+    8  # chunks by which use must differ before a replica moves; two would do to never move one back and forth
+)
 BURST = 4  # recent creations that make no difference; every BURST more let others go first
 
 
@@ -33,3 +36,9 @@ def choose(
     `recent // BURST`, then the lowest `used`, then the lowest `recent`; `rng` decides between equals.
     """
     raise NotImplementedError("lab 2 part B: sort keys are tuples; count the racks anew after each choice")
+
+
+def least_needed(holders: Collection[Load]) -> str:
+    """Which of the servers with a replica of a chunk should give it up (§4.3): one from the rack with most of them, of
+    those the fullest."""
+    raise NotImplementedError("lab 2 part E: a sort key that is a tuple, once more")

@@ -2,11 +2,16 @@
 
 What is known of one replica comes from reports (register, heartbeat: everything a server stores) and from
 its answers to the master's own calls. A report may have been on its way while such a call was made, and
-says then what was true before. Two rules keep it from undoing what we know better:
+says then what was true before. Three rules keep it from undoing what we know better:
 
 - a version never falls while the replica is there: chunkservers record it durably before they answer;
 - a replica whose answer we had less than `settle` seconds ago is not gone because a heartbeat, which may
-  be older, does not list it. A registration is the first word of a start, and is believed.
+  be older, does not list it. A registration is the first word of a start, and is believed;
+- nor is one that was cloned as shortly ago damaged, because a heartbeat says so: that was the one before.
+
+Of millions of chunks most have the same few servers and versions, so each such group is kept once: a chunk
+costs one entry of one table. To find what a server has no longer means to look at the whole table; that is done
+only when the numbers show that something is missing.
 
 Pure: versions are not judged here (see chunks.py), and time is passed in.
 """
@@ -14,58 +19,67 @@ Pure: versions are not judged here (see chunks.py), and time is passed in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+Group = tuple[tuple[str, int], ...]  # (server, version) of every replica of a chunk, by server
 
-@dataclass(frozen=True)
-class Held:
-    """A replica's version, and when the server last answered a call of ours about it, if ever."""
-
-    version: int
-    confirmed: float | None = None
+MOST_GROUPS = 100_000  # kept at once
 
 
 class Replicas:
-    def __init__(self, settle: float) -> None:
-        self._settle = settle
-        self._held: dict[str, dict[int, Held]] = {}
-        self._servers: dict[int, set[str]] = {}
-        self._damaged: dict[str, set[int]] = {}
+    """`changed` are the chunks whose replicas have, since somebody emptied it."""
 
-    def of(self, handle: int) -> dict[str, int]:
-        """Server -> version, for every replica of the chunk that is not damaged."""
-        return {server: self._held[server][handle].version for server in self._servers.get(handle, ())}
+    def __init__(self, settle: float) -> None:
+        self.changed: set[int] = set()
+        self._settle = settle
+        self._held: dict[int, Group] = {}
+        self._counts: dict[str, int] = {}
+        self._confirmed: dict[
+            str, dict[int, float]
+        ] = {}  # server -> handle -> when it last answered about it
+        self._cloned: dict[tuple[str, int], float] = {}
+        self._damaged: dict[str, set[int]] = {}
+        self._groups: dict[Group, Group] = {}
+
+    def of(self, handle: int) -> Group:
+        """(server, version) of every replica of the chunk that is not damaged, by server."""
+        return self._held.get(handle, ())
 
     def version(self, server: str, handle: int) -> int | None:
         """The version of one replica; None when there is none."""
-        held = self._held.get(server, {}).get(handle)
-        return None if held is None else held.version
+        return dict(self.of(handle)).get(server)
 
     def report(self, server: str, chunks: Mapping[int, int], now: float, *, started: bool) -> None:
-        """Everything the server stores, handle -> version; `started` when it registered with this. Both rules
+        """Everything the server stores, handle -> version; `started` when it registered with this. The rules
         above apply."""
         raise NotImplementedError(
-            "lab 2 part B: build the server's new table from the report and the old one, then compare the two"
+            "lab 2 part B: put in what is listed; then take out what is not, but for what was confirmed "
+            "lately"
         )
 
     def confirm(self, server: str, handle: int, version: int, now: float) -> None:
         """The server answered us that it stores the chunk at `version`."""
         raise NotImplementedError("lab 2 part B: remember when, for the second rule")
 
-    def damage(self, server: str, handles: Iterable[int]) -> None:
+    def confirm_clone(self, server: str, handle: int, version: int, now: float) -> None:
+        """The server answered us that it has made a new replica of the chunk, instead of what it had."""
+        raise NotImplementedError("lab 2 part E: forget the damage, and remember when, for the third rule")
+
+    def damage(self, server: str, handles: Iterable[int], now: float) -> None:
         """The server found these replicas damaged: they are none, until it has dropped them."""
         raise NotImplementedError("lab 2 part E: a later report that still lists one must not bring it back")
 
     def drop(self, server: str, handle: int) -> None:
         """The server has no such replica."""
-        raise NotImplementedError("lab 2 part B: out of both tables, if it is there")
+        raise NotImplementedError("lab 2 part B: out of the table, if it is there")
 
     def forget(self, server: str) -> None:
         """The server is dead: it has nothing, as far as we know."""
         raise NotImplementedError("lab 2 part E: like dropping all it had")
 
-    def _unlink(self, server: str, handle: int) -> None:
-        servers = self._servers[handle]
-        servers.discard(server)
-        if not servers:
-            del self._servers[handle]
+    def _handles(self, server: str) -> list[int]:
+        return [handle for handle, held in self._held.items() if any(name == server for name, _ in held)]
+
+    def _kept(self, group: Group) -> Group:
+        if len(self._groups) > MOST_GROUPS:
+            self._groups.clear()
+        return self._groups.setdefault(group, group)

@@ -1,9 +1,11 @@
 """The GFS master: one node that knows where everything is and stores none of it (GFS §2.4, §2.6, §4).
 
-Read in this order: `namespace` (part A), `chunks`, `replicas`, `servers`, `placement`, `creation` (part B),
-`leases`, `granting` (part C), `operations`, `state`, `oplog`, `metadata` (part D), `heartbeats` (part E), `shadow` (part F).
-All but `creation`, `granting`, `heartbeats`, `metadata`, `shadow` are pure: they are told the time, and neither log, nor
-wait, nor send. `server` and `chunkservers` are the two doors to the network.
+Read in this order: `namespace`, `locks`, `files` (part A), `chunks`, `replicas`, `servers`, `placement`, `creation` (part B),
+`leases`, `granting` (part C), `operations`, `state`, `oplog`, `checkpoint`, `metadata` (part D), `heartbeats`,
+`rereplication` (part E), `snapshot`, `shadow` (part F).
+
+Pure are `namespace`, `chunks`, `replicas`, `servers`, `placement`, `leases`, `operations`, `state`: they are told
+the time, and neither log, nor wait, nor send. `server` and `chunkservers` are the two doors to the network.
 """
 
 from gfs_master.server import Master, start

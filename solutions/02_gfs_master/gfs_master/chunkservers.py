@@ -20,6 +20,9 @@ from labkit.errors import CallFailed, NoSuchChunk, RemoteError
 # About 7 s. A lease may take three such calls, and its client should still be waiting for the answer.
 POLICY = RetryPolicy(first_timeout=1.0, factor=2.0, longest=4.0, attempts=3)
 
+# Copying a chunk takes its time, and asking twice would not make it faster.
+COPYING = RetryPolicy(first_timeout=60.0, attempts=1)
+
 
 class Answer(Enum):
     CONFIRMED = "it happened"
@@ -36,6 +39,10 @@ class Answers:
 
     def who(self, answer: Answer) -> set[str]:
         return {server for server, given in self.by_server.items() if given is answer}
+
+    def and_of(self, server: str, answer: Answer) -> Answers:
+        """These, and the answer of one more server."""
+        return Answers({**self.by_server, server: answer})
 
 
 class Chunkservers:
@@ -60,21 +67,36 @@ class Chunkservers:
     def revoke_lease(self, server: str, handle: int, version: int) -> Answer:
         return self._ask(server, "revoke_lease", {"handle": handle, "version": version})
 
+    def clone_chunk(self, server: str, handle: int, version: int, source: str, *, final: bool) -> Answer:
+        args = {"handle": handle, "version": version, "source": source, "final": final}
+        return self._ask(server, "clone_chunk", args, COPYING)
+
+    def copy_chunk(self, versions: Mapping[str, int], handle: int, copy: int) -> Answers:
+        """`versions`: of the replica of `handle` on each server."""
+        args = {
+            server: {"handle": handle, "version": version, "copy": copy}
+            for server, version in versions.items()
+        }
+        return self._ask_each("copy_chunk", args, COPYING)
+
     def close(self) -> None:
         self._client.close()
 
     def _ask_all(self, servers: Collection[str], method: str, args: Mapping[str, Any]) -> Answers:
-        answers = dict.fromkeys(sorted(servers), Answer.UNKNOWN)
+        return self._ask_each(method, dict.fromkeys(servers, args), POLICY)
+
+    def _ask_each(self, method: str, args: Mapping[str, Mapping[str, Any]], policy: RetryPolicy) -> Answers:
+        answers = dict.fromkeys(sorted(args), Answer.UNKNOWN)
 
         def ask(server: str) -> None:
-            answers[server] = self._ask(server, method, args)
+            answers[server] = self._ask(server, method, args[server], policy)
 
         in_parallel([lambda server=server: ask(server) for server in list(answers)])
         return Answers(answers)
 
-    def _ask(self, server: str, method: str, args: Mapping[str, Any]) -> Answer:
+    def _ask(self, server: str, method: str, args: Mapping[str, Any], policy: RetryPolicy = POLICY) -> Answer:
         try:
-            self._client.call(server, method, args, at_most_once=False)
+            self._client.call(server, method, args, at_most_once=False, policy=policy)
         except NoSuchChunk:
             return Answer.NO_REPLICA
         except (RemoteError, CallFailed) as error:

@@ -5,6 +5,11 @@
 each durable before the next begins. A handle is reserved before anybody hears of it and never again, so a
 crash in between leaves at most orphans, which garbage collection takes; the file has no half chunk. While
 chunkservers are told, the handle is in `creating`, so that a heartbeat that lists it is not told to drop it.
+
+A chunk that was in a snapshot is not mutated any more. Whoever wants to allocates it again, and the file gets
+a copy in its place (§3.4): each server that has a replica copies it on its own disk, so nothing crosses the network.
+
+    log ReserveHandle -> chunkservers copy it -> log CopyChunk -> answer
 """
 
 from __future__ import annotations
@@ -13,45 +18,71 @@ from typing import Any
 
 from gfs_master.chunks import FIRST_VERSION
 from gfs_master.chunkservers import Answer, Chunkservers
+from gfs_master.locks import PathLocks
 from gfs_master.metadata import Metadata
-from gfs_master.operations import AddChunk, ReserveHandle
+from gfs_master.namespace import is_hidden
+from gfs_master.operations import AddChunk, CopyChunk, ReserveHandle
 from gfs_master.placement import choose
-from gfs_master.turns import Turns
 from labkit import Context
-from labkit.errors import NoReplica
+from labkit.errors import InvalidPath, NoReplica
 
 
 class Creation:
-    def __init__(self, context: Context, metadata: Metadata, chunkservers: Chunkservers) -> None:
+    def __init__(
+        self, context: Context, metadata: Metadata, chunkservers: Chunkservers, locks: PathLocks
+    ) -> None:
         self._rng = context.rng
         self._metadata = metadata
         self._chunkservers = chunkservers
-        self._turns = Turns()  # by path: two clients may ask for the same index
+        self._locks = locks
 
     def allocate(self, path: str, index: int) -> dict[str, Any]:
-        """The location of the chunk at `index`, made first when the file has exactly `index` chunks.
+        """The location of the chunk at `index`, made first when the file has exactly `index` chunks, and copied
+        first when it was in a snapshot.
 
         It is made on `limits.replicas` servers, on fewer when not more are alive or answer, at FIRST_VERSION.
-        NoReplica when nobody stores it; the file is as before then. Errors of Namespace; NoSuchChunk for a
-        gap or a negative index.
+        NoReplica when nobody stores it; the file is as before then. Errors of Namespace; InvalidPath for what is
+        hidden; NoSuchChunk for a gap or a negative index.
         """
-        # lab 2 part B: hold the path's turn; reserve, create, add; creating.discard whatever happens
-        with self._turns.of(path):
+        # lab 2 part B: hold the path's lock; reserve, create, add; creating.discard whatever happens. Part F: copy
+        if is_hidden(path):
+            raise InvalidPath(f"{path} was deleted")
+        with self._locks.writing(path):
             with self._metadata.section() as now:
-                count = len(self._metadata.state.namespace.file(path).chunks)
-                if index != count:
-                    return self._metadata.location(self._metadata.state.namespace.handle_at(path, index))
+                namespace = self._metadata.state.namespace
+                original = None
+                if index != len(namespace.file(path).chunks):
+                    original = namespace.handle_at(path, index)
+                    if original not in self._metadata.state.shared:
+                        return self._metadata.location(original)
                 handle = self._reserve(now)
             try:
-                stored = self._store(handle)
+                stored = self._store(handle) if original is None else self._copy(original, handle)
+                told = tuple(sorted(stored))
                 with self._metadata.section() as now:
                     for server in stored:
                         self._metadata.replicas.confirm(server, handle, FIRST_VERSION, now)
-                    self._metadata.record(AddChunk(path, index, handle, tuple(sorted(stored))))
+                    if original is None:
+                        self._metadata.record(AddChunk(path, index, handle, told))
+                    else:
+                        self._metadata.record(CopyChunk(path, index, handle, told))
                     return self._metadata.location(handle)
             finally:
                 with self._metadata.section():
                     self._metadata.creating.discard(handle)
+
+    def _copy(self, original: int, handle: int) -> set[str]:
+        """Copy the replicas of a chunk that is never mutated. The servers that confirmed.
+
+        One that did not answer may have a copy all the same, and it is as good as the others.
+        """
+        # lab 2 part F
+        with self._metadata.section():
+            versions = self._metadata.up_to_date(original)
+        copied = self._chunkservers.copy_chunk(versions, original, handle).who(Answer.CONFIRMED)
+        if not copied:
+            raise NoReplica(f"no chunkserver copied chunk {original}")
+        return copied
 
     def _reserve(self, now: float) -> int:
         # lab 2 part B

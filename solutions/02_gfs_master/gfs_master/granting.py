@@ -1,7 +1,9 @@
-"""Granting leases: the steps of chunks.py, which says why they are safe, and of leases.py (GFS §3.1)."""
+"""Granting leases, and letting replicas join and leave: the steps of chunks.py, which says why they are safe, and
+of leases.py (GFS §3.1, §4.3)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from gfs_master.chunks import Chunk
@@ -11,7 +13,23 @@ from gfs_master.metadata import Metadata
 from gfs_master.operations import CommitVersion, RaiseVersion
 from gfs_master.turns import Turns
 from labkit import Context
-from labkit.errors import NoReplica
+from labkit.errors import NoReplica, NoSuchChunk, SharedChunk
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A replica that is to be made at `target` from the one at `source`."""
+
+    target: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What a committed version offers: a lease, and until when on the primary's clock; or nothing."""
+
+    lease: Lease | None = None
+    until: float = 0.0
 
 
 class Granting:
@@ -25,8 +43,9 @@ class Granting:
     def lease(self, handle: int) -> dict[str, Any]:
         """The primary, the secondaries and the version of the chunk's lease, granted now when there is none.
 
-        NoSuchChunk. NoReplica when no lease can be granted now: an earlier one may still run and cannot be
-        taken back, no up-to-date replica is alive, servers that have one may not have reported yet after a
+        NoSuchChunk. SharedChunk when it was in a snapshot: `allocate` gives the file one of its own. NoReplica
+        when no lease can be granted now: an earlier one may still run and cannot be taken back, a snapshot is
+        being made, no up-to-date replica is alive, servers that have one may not have reported yet after a
         restart, or calls to chunkservers failed. Asking again is right.
         """
         # lab 2 part C: hold the chunk's turn; leases.next_step says what to do, chunks.py in which order
@@ -38,7 +57,7 @@ class Granting:
                     raise NoReplica(f"{lease.primary} may hold the lease, and does not give it back")
                 step = Step.GRANT
             if step is Step.GRANT:
-                lease = self._grant(handle)
+                lease = self._offer(self._agree(handle, wants_lease=True))
         if lease is None or step is Step.WAIT:
             raise NoReplica(f"the lease from before the restart may still run, chunk {handle}")
         return {"primary": lease.primary, "secondaries": list(lease.secondaries), "version": lease.version}
@@ -58,9 +77,38 @@ class Granting:
         self._annotate("revoked", handle=lease.handle, version=lease.version, primary=lease.primary)
         return True
 
+    def take_back(self, handle: int) -> bool:
+        """Whether no lease of the chunk runs, after taking back the one that does. The caller sees to it that none
+        is granted meanwhile."""
+        # lab 2 part F: what is under way holds the turn; wait for it
+        with self._turns.of(handle):
+            return self._take_back(handle)
+
+    def regroup(self, handle: int, *, clone: Clone | None = None, leave: str | None = None) -> None:
+        """Commit a version in which a clone has joined the chunk's replicas, or which one has to leave.
+
+        NoSuchChunk. NoReplica when it cannot be done now, because the lease cannot be taken back, or for the
+        reasons of `lease`. Whether a clone was made is seen from Metadata.up_to_date.
+        """
+        # lab 2 part E: hold the turn; without a lease; then as for a grant
+        with self._turns.of(handle):
+            if not self._take_back(handle):
+                raise NoReplica(f"the lease of chunk {handle} cannot be taken back")
+            self._agree(handle, wants_lease=False, clone=clone, leave=leave)
+
+    def _take_back(self, handle: int) -> bool:
+        # lab 2 part E
+        with self._metadata.section() as now:
+            lease = self._metadata.leases.running(handle, now)
+        return lease is None or self.revoke(lease)
+
     def _look(self, handle: int, now: float) -> tuple[Lease | None, Step]:
         # lab 2 part C
         chunk = self._metadata.chunk(handle)
+        if handle in self._metadata.state.shared:
+            raise SharedChunk(f"chunk {handle} was in a snapshot")
+        if handle in self._metadata.in_snapshot:
+            raise NoReplica(f"a snapshot of chunk {handle} is being made")
         servers = self._metadata.servers
         lease = self._metadata.leases.running(handle, now)
         primary = servers.get(lease.primary) if lease else None
@@ -72,23 +120,34 @@ class Granting:
                 raise NoReplica(f"{missing} may have chunk {handle}, and had no time to report it")
         return lease, step
 
-    def _grant(self, handle: int) -> Lease:
+    def _agree(
+        self, handle: int, *, wants_lease: bool, clone: Clone | None = None, leave: str | None = None
+    ) -> Committed:
         # lab 2 part C
         among: set[str] | None = None
         while True:
             with self._metadata.section() as now:
-                chunk, asked = self._raise_version(handle, among, now)
-            answers = self._chunkservers.advance_version(asked, handle, chunk.version, chunk.attempted)
+                chunk, asked = self._raise_version(handle, among, leave, now)
+            version = chunk.attempted
+            answers = self._chunkservers.advance_version(asked, handle, chunk.version, version)
+            if clone is not None and clone.source in answers.who(Answer.CONFIRMED):
+                # No mutation is under way at the source: none of an older version starts there any more.
+                made = self._chunkservers.clone_chunk(clone.target, handle, version, clone.source, final=True)
+                answers = answers.and_of(clone.target, made)
             with self._metadata.section() as now:
-                offer = self._commit(chunk, answers, now)
-            if offer is not None:
-                return self._offer(*offer)
+                committed = self._commit(chunk, answers, clone, wants_lease, now)
+            if committed is not None:
+                return committed
             # Somebody may have advanced without our hearing of it: once more, among those that answered.
-            among = answers.who(Answer.CONFIRMED)
+            among, clone = answers.who(Answer.CONFIRMED), None
 
-    def _raise_version(self, handle: int, among: set[str] | None, now: float) -> tuple[Chunk, set[str]]:
+    def _raise_version(
+        self, handle: int, among: set[str] | None, leave: str | None, now: float
+    ) -> tuple[Chunk, set[str]]:
         # lab 2 part C
-        asked = set(self._metadata.up_to_date(handle))
+        asked = set(self._metadata.up_to_date(handle)) - {leave}
+        if leave is not None and len(asked) < self._metadata.limits.replicas:
+            raise NoReplica(f"chunk {handle} has no replica to spare")
         if among is not None:
             asked &= among
         # The primary will be one of these, and its lease counts from its last message.
@@ -97,19 +156,29 @@ class Granting:
         self._metadata.record(RaiseVersion(handle, self._metadata.chunk(handle).attempted + 1))
         return self._metadata.chunk(handle), asked
 
-    def _commit(self, chunk: Chunk, answers: Answers, now: float) -> tuple[Lease, float] | None:
-        """Commit `chunk.attempted`, choose the primary, and note the offer: the lease, and until when on the
-        primary's clock. None when another round has to come first."""
+    def _commit(
+        self, chunk: Chunk, answers: Answers, clone: Clone | None, wants_lease: bool, now: float
+    ) -> Committed | None:
+        """Commit `chunk.attempted`; choose the primary, and note the offer, if a lease is wanted. None when another
+        round has to come first."""
         # lab 2 part C
         metadata, handle, version = self._metadata, chunk.handle, chunk.attempted
+        if metadata.state.chunks.get(handle) is not chunk:
+            raise NoSuchChunk(f"chunk {handle} was reclaimed meanwhile")
         for server in answers.who(Answer.NO_REPLICA):
             metadata.replicas.drop(server, handle)
         confirmed = sorted(answers.who(Answer.CONFIRMED))
         alive = [server for server in confirmed if server in metadata.servers]
         for server in alive:
-            metadata.replicas.confirm(server, handle, version, now)
+            if clone is not None and server == clone.target:
+                metadata.replicas.confirm_clone(server, handle, version, now)
+            else:
+                metadata.replicas.confirm(server, handle, version, now)
         if answers.who(Answer.UNKNOWN) or alive != confirmed:
             return None
+        if not wants_lease:
+            metadata.record(CommitVersion(handle, version, tuple(alive), None))
+            return Committed()
         fresh = [server for server in alive if metadata.servers.is_fresh(server, now)]
         primary = metadata.servers.get(self._rng.choice(fresh)) if fresh else None
         if primary is None:
@@ -117,10 +186,12 @@ class Granting:
         metadata.record(CommitVersion(handle, version, tuple(alive), primary.name))
         others = [server for server in alive if server != primary.name]
         lease = metadata.leases.offer(handle, version, primary.name, others, primary.heard)
-        return lease, primary.sent + metadata.limits.lease
+        return Committed(lease, primary.sent + metadata.limits.lease)
 
-    def _offer(self, lease: Lease, until: float) -> Lease:
+    def _offer(self, committed: Committed) -> Lease:
         # lab 2 part C
+        lease, until = committed.lease, committed.until
+        assert lease is not None
         handle, version = lease.handle, lease.version
         answer = self._chunkservers.grant_lease(lease.primary, handle, version, until, lease.secondaries)
         with self._metadata.section() as now:

@@ -14,6 +14,7 @@ from gfs_master.chunkservers import in_parallel
 from gfs_master.granting import Granting
 from gfs_master.leases import Lease, Standing
 from gfs_master.metadata import Metadata
+from gfs_master.operations import Reclaim
 from gfs_master.servers import News
 from labkit import Context
 
@@ -34,7 +35,7 @@ class Heartbeats:
         with metadata.section() as now:
             if metadata.servers.register(name, sent, used, rack, now) is News.OLD:
                 return {"delete": []}
-            metadata.replicas.report(name, chunks, now, started=True)
+            metadata.report(name, chunks, now, started=True)
             # If it has restarted its leases are gone, if it was asked to register they are not.
             metadata.leases.doubt(name)
             return {"delete": metadata.garbage(name, chunks)}
@@ -56,8 +57,8 @@ class Heartbeats:
             server = metadata.servers.get(name)
             if news is not News.FRESH or server is None:
                 return {"leases": [], "delete": [], "register": news is News.UNKNOWN}
-            metadata.replicas.report(name, chunks, now, started=False)
-            metadata.replicas.damage(name, damaged)
+            metadata.report(name, chunks, now, started=False)
+            metadata.replicas.damage(name, damaged, now)
             renewed = metadata.leases.claim(name, leases, server.heard, now)
             until = sent + metadata.limits.lease
             return {
@@ -76,6 +77,16 @@ class Heartbeats:
                 metadata.replicas.forget(name)
                 metadata.leases.doubt(name)
             self._condemn_hopeless(now)
+
+    def reclaim(self) -> None:
+        """Take out of the namespace what has been hidden for `garbage_delay` seconds or more (§4.4.1). Its chunks are
+        orphans from then on, which servers are told to drop as they report them."""
+        # lab 2 part E: one operation for each hidden name
+        metadata = self._metadata
+        with metadata.section() as now:
+            delay = metadata.limits.garbage_delay
+            for hidden in [name for name, at in metadata.state.hidden.items() if now - at >= delay]:
+                metadata.record(Reclaim(hidden))
 
     def revoke_unwanted(self) -> None:
         """Take back all leases that are UNWANTED, side by side. What fails now is tried again next time."""

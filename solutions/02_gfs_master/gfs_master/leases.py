@@ -17,11 +17,14 @@ that it gave the lease back.
     UNWANTED     one of its replicas is lost, or it is revoked      not renewed              revoke, then grant
 
 RECOVERED waits until the primary has had the chance to claim it, that is, has sent a heartbeat.
+
+After a restart any chunk may have such a lease. They are not listed: the log says of each, when it is asked
+for, and only in the first `length` seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -72,40 +75,74 @@ def next_step(lease: Lease | None, primary_spoke: bool) -> Step:
     return Step.REVOKE
 
 
+@dataclass(frozen=True)
+class Offered:
+    """A lease that the log says was offered."""
+
+    version: int
+    primary: str
+    secondaries: tuple[str, ...]
+
+
 class Leases:
     """At most one lease per chunk. Times are the master's."""
 
     def __init__(self, length: float) -> None:
         self._length = length
         self._leases: dict[int, Lease] = {}
+        self._offered: Callable[[int], Offered | None] = lambda handle: None
+        self._recovering_until = float("-inf")
+        self._looked_up: set[int] = (
+            set()
+        )  # chunks of which the log has been asked, or has nothing to say any more
+
+    def recover(self, offered: Callable[[int], Offered | None], now: float) -> None:
+        """Note, at a restart, that any chunk may have the lease which the log, asked with `offered`, says was
+        offered last: its primary may hold it, for a whole length from now at most, since nothing the master
+        allowed before its death counts from later than that."""
+        # lab 2 part C: until when to ask
+        self._offered = offered
+        self._recovering_until = now + self._length
 
     def running(self, handle: int, now: float) -> Lease | None:
         """The chunk's lease, whatever its standing; None when there is none, or its time has passed."""
-        # lab 2 part C: a lease that has run out is forgotten here
+        # lab 2 part C: look in the log first, once for each chunk; a lease that has run out is forgotten here
+        if now < self._recovering_until:
+            self._look_up(handle)
+        else:
+            self._looked_up.clear()
         lease = self._leases.get(handle)
         if lease is not None and now >= lease.until:
             del self._leases[handle]
             return None
         return lease
 
+    def _look_up(self, handle: int) -> None:
+        # lab 2 part C
+        if handle in self._looked_up:
+            return
+        self._looked_up.add(handle)
+        offered = self._offered(handle)
+        if offered is not None:
+            self._leases[handle] = Lease(
+                handle,
+                offered.version,
+                offered.primary,
+                offered.secondaries,
+                self._recovering_until,
+                Standing.RECOVERED,
+            )
+
     def offer(
         self, handle: int, version: int, primary: str, secondaries: Iterable[str], heard: float
     ) -> Lease:
         """Note a lease that is about to be granted, counted from the primary's message heard at `heard`."""
-        # lab 2 part C: from this moment it may be held, whatever becomes of the grant
+        # lab 2 part C: from this moment it may be held, whatever becomes of the grant, and no earlier one is
+        self._looked_up.add(handle)
         until = heard + self._length
         lease = Lease(handle, version, primary, tuple(secondaries), until, Standing.OFFERED)
         self._leases[handle] = lease
         return lease
-
-    def recover(
-        self, handle: int, version: int, primary: str, secondaries: Iterable[str], now: float
-    ) -> None:
-        """Note, at a restart, that the log offers this lease: the primary may hold it, for a whole length
-        from now at most, since nothing the master allows before its death counts from later than that."""
-        # lab 2 part C: as offered, only that nobody remembers when
-        until = now + self._length
-        self._leases[handle] = Lease(handle, version, primary, tuple(secondaries), until, Standing.RECOVERED)
 
     def confirm(self, handle: int, version: int, now: float) -> Lease | None:
         """The primary has taken the lease of this version. Returns it, HELD; None when it is no longer to
@@ -156,7 +193,7 @@ class Leases:
             del self._leases[lease.handle]
 
     def all_running(self, now: float) -> list[Lease]:
-        """Every lease whose time has not passed."""
+        """Every lease whose time has not passed; of those from before a restart only the ones asked for since."""
         # lab 2 part E: running() forgets those that ran out
         running = [self.running(handle, now) for handle in list(self._leases)]
         return [lease for lease in running if lease is not None]

@@ -3,39 +3,44 @@
 The rule: *what was read or changed in a section leaves it only when the log is durable up to there.* So no
 reply, and no call to a chunkserver, can rest on something that a crash takes back; readers wait too, for a
 file may have been created a moment ago by somebody who still waits for the disk. The lock itself is held
-for neither disk nor network: sections are short, one at a time, and the waiting is done outside.
+for neither disk nor network: sections are short, one at a time, and the waiting is done outside. (One exception:
+a checkpoint syncs once with the lock held, when it begins a new segment of the log.)
 
 Durable: `state`, which changes through `record` alone. Volatile, learnt again after a restart: `servers`,
-`replicas`, `leases`, `creating`.
+`replicas`, `leases`, `creating`, `in_snapshot`.
 """
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from gfs_master import checkpoint
 from gfs_master.chunks import Chunk, Worth, judge
-from gfs_master.leases import Leases
+from gfs_master.leases import Leases, Offered
 from gfs_master.operations import Operation, from_record, to_record
-from gfs_master.oplog import LogBroken, OpLog
+from gfs_master.oplog import PREFIX, LogBroken, OpLog
 from gfs_master.replicas import Replicas
 from gfs_master.servers import Servers
 from gfs_master.state import State
 from labkit import Context
+from labkit.disk import File
 from labkit.errors import LabError, NoSuchChunk
 
 SHIPMENT = 1024 * 1024  # bytes of the log in one answer; no record is nearly as long
 
 
 class Metadata:
-    """Everything but `section`, `log_from` and `close` is for use within a section."""
+    """Everything but `section`, `checkpoint`, `ship` and `close` is for use within a section."""
 
     def __init__(self, context: Context) -> None:
         now = context.clock.now()
         self.limits = context.limits
         self._clock = context.clock
+        self._disk = context.disk
         self._annotate = context.annotate
         self._lock = threading.Lock()
         self._log = OpLog(context.disk)
@@ -44,9 +49,13 @@ class Metadata:
         self.replicas = Replicas(settle=2 * context.limits.heartbeat)
         self.leases = Leases(context.limits.lease)
         self.creating: set[int] = set()  # reserved handles that chunkservers are being told
+        self.in_snapshot: set[int] = set()  # chunks that are about to be shared: no lease may begin
         self.expected: set[str] = set()  # servers that had replicas before we restarted
-        if not self._log.is_new:
-            self.recover()
+        self._checkpoint: tuple[int, File] | None = None  # the segment that follows it, and its bytes
+        self._shipping = threading.Lock()  # guards _checkpoint
+        self.log_is_long = threading.Event()
+        self._checkpoint_at = context.limits.log_limit
+        self.recover()
 
     @contextmanager
     def section(self) -> Generator[float]:
@@ -65,29 +74,70 @@ class Metadata:
         """Log the operation, then apply it. Whether it fits has been looked at before, in this section."""
         self._log.append(to_record(operation))
         self.state.apply(operation)
+        if self._log.size > self._checkpoint_at:
+            self.log_is_long.set()
 
     def recover(self) -> None:
-        """Build the state from the log, and remember the leases that may run from before (leases.py).
+        """Build the state from checkpoint and log, and remember that leases may run from before (leases.py).
 
-        LogBroken when a record is whole but makes no sense. A chunk whose `attempted` is above its `version`
-        has no lease: raising began when none ran.
+        LogBroken when a record is whole but makes no sense.
         """
-        # lab 2 part D: replay in order; then, chunk by chunk, `expected`, and Leases.recover if it had a primary
+        # lab 2 part D: checkpoint.read, then replay in order; then `expected` and Leases.recover
+        self.state, first = checkpoint.read(self._disk)
         try:
-            for record in self._log.recover():
+            for record in self._log.recover(first):
                 self.state.apply(from_record(record))
         except (ValueError, LabError) as error:
             raise LogBroken(f"the log does not replay: {error}") from error
-        now = self._clock.now()
-        for chunk in self.state.chunks.values():
-            self.expected.update(chunk.told)
-            if chunk.primary is not None and chunk.attempted == chunk.version:
-                secondaries = [name for name in chunk.told if name != chunk.primary]
-                self.leases.recover(chunk.handle, chunk.version, chunk.primary, secondaries, now)
+        for told in {chunk.told for chunk in self.state.chunks.values()}:
+            self.expected.update(told)
+        if self.state.chunks:
+            self.leases.recover(self._offered, self._clock.now())
+        self._open_checkpoint(first)
+        # What was loaded stays: the garbage collector need not look at millions of objects again and again.
+        gc.freeze()
 
-    def log_from(self, position: int) -> bytes:
-        """Some of the durable log from `position` on, for a shadow. No section is needed."""
-        return self._log.durable(position, SHIPMENT)
+    def checkpoint(self) -> None:
+        """Make a checkpoint, and let the log before it go. Other threads go on meanwhile. OSError when the disk does
+        not take it: the log only grows longer then."""
+        # lab 2 part D: checkpoint.py gives the order
+        self.log_is_long.clear()
+        with self.section():
+            self._checkpoint_at = self._log.size + self.limits.log_limit  # in case this one fails
+            picture = checkpoint.take(self.state)
+            segment = self._log.rotate()
+        checkpoint.write(self._disk, picture, segment)
+        self._open_checkpoint(segment)
+        self._log.forget(segment)
+        with self.section():
+            self._checkpoint_at = self.limits.log_limit
+
+    def ship(self, file: str, position: int) -> tuple[str, int, bytes]:
+        """For a shadow that has all of `file` before `position`: which bytes come next, from where. No section is
+        needed.
+
+        The same place as long as there may be more there. At the end of the checkpoint or of a segment, the
+        beginning of the segment that follows. For a file that is gone or was never heard of, the beginning
+        of the checkpoint, or of the log when there is none.
+        """
+        # lab 2 part F: only what is durable
+        with self._shipping:
+            begin, content = self._checkpoint or (1, None)
+            if content is not None and file == f"{checkpoint.NAME}.{begin}":
+                data = content.pread(position, SHIPMENT)
+                if data:
+                    return file, position, data
+                file, position = f"{PREFIX}{begin}", 0
+            number = int(file.removeprefix(PREFIX)) if file.removeprefix(PREFIX).isdecimal() else 0
+            data = self._log.read(number, position, SHIPMENT)
+            if data == b"" and number < self._log.last:
+                number, position = number + 1, 0
+                data = self._log.read(number, position, SHIPMENT)
+            if data is not None:
+                return f"{PREFIX}{number}", position, data
+            if content is not None:
+                return f"{checkpoint.NAME}.{begin}", 0, content.pread(0, SHIPMENT)
+            return f"{PREFIX}{begin}", 0, self._log.read(begin, 0, SHIPMENT) or b""
 
     def chunk(self, handle: int) -> Chunk:
         """NoSuchChunk when no file has it."""
@@ -97,10 +147,10 @@ class Metadata:
         return found
 
     def up_to_date(self, handle: int) -> dict[str, int]:
-        """Server -> version of the replicas that may be handed out (chunks.py)."""
+        """Server -> version of the replicas that may be handed out (chunks.py), by server."""
         chunk = self.chunk(handle)
         held = self.replicas.of(handle)
-        return {name: held[name] for name in sorted(held) if judge(chunk, held[name]) is Worth.UP_TO_DATE}
+        return {server: version for server, version in held if judge(chunk, version) is Worth.UP_TO_DATE}
 
     def location(self, handle: int) -> dict[str, Any]:
         """The reply of lookup and allocate."""
@@ -109,6 +159,13 @@ class Metadata:
             "version": self.chunk(handle).version,
             "replicas": list(self.up_to_date(handle)),
         }
+
+    def report(self, server: str, chunks: Mapping[int, int], now: float, *, started: bool) -> None:
+        """A server's replicas, handle -> version, as Replicas.report takes them. A handle is one int object here and
+        in `state`: of a million every byte counts."""
+        known = self.state.chunks
+        same = {known[handle].handle if handle in known else handle: chunks[handle] for handle in chunks}
+        self.replicas.report(server, same, now, started=started)
 
     def garbage(self, server: str, chunks: Mapping[int, int], damaged: Iterable[int] = ()) -> list[int]:
         """Which of the replicas it just reported the server should drop (§4.4, §4.5): of `chunks`, handle ->
@@ -135,5 +192,26 @@ class Metadata:
         return garbage
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._shipping:
             self._log.close()
+            if self._checkpoint is not None:
+                self._checkpoint[1].close()
+                self._checkpoint = None
+
+    def _offered(self, handle: int) -> Offered | None:
+        """The lease that the log says was offered last. None when `attempted` is above `version`: raising began
+        when none ran."""
+        # lab 2 part C
+        chunk = self.state.chunks.get(handle)
+        if chunk is None or chunk.primary is None or chunk.attempted != chunk.version:
+            return None
+        secondaries = tuple(name for name in chunk.told if name != chunk.primary)
+        return Offered(chunk.version, chunk.primary, secondaries)
+
+    def _open_checkpoint(self, segment: int) -> None:
+        # lab 2 part D
+        with self._shipping:
+            if self._checkpoint is not None:
+                self._checkpoint[1].close()
+            if self._disk.exists(checkpoint.NAME):
+                self._checkpoint = (segment, self._disk.open(checkpoint.NAME))

@@ -19,6 +19,45 @@ class CreateFile:
 
 
 @dataclass(frozen=True)
+class MakeDirectory:
+    """A new, empty directory."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Rename:
+    """A file or directory has another name. From a hidden name, this is an undelete."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Delete:
+    """A file or directory has got the name `hidden`, at the time `at` of the master's clock."""
+
+    path: str
+    hidden: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Reclaim:
+    """What was hidden is gone, and so are the chunks that nothing else has."""
+
+    hidden: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`target` is a copy of the file or directory `source`; they share all chunks."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
 class ReserveHandle:
     """`handle` is used up, whatever becomes of it. Logged before any chunkserver hears of the handle."""
 
@@ -36,6 +75,16 @@ class AddChunk:
 
 
 @dataclass(frozen=True)
+class CopyChunk:
+    """A reserved handle takes the place of a shared chunk in this file; `told` stored a copy of it."""
+
+    path: str
+    index: int
+    handle: int
+    told: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RaiseVersion:
     """Replicas are about to be told `version`; no lease runs at an earlier one."""
 
@@ -45,20 +94,39 @@ class RaiseVersion:
 
 @dataclass(frozen=True)
 class CommitVersion:
-    """`told` all recorded `version`, nobody else ever will; the lease is about to be offered to `primary`."""
+    """`told` all have `version`, nobody else ever will; the lease is about to be offered to `primary`, or to
+    nobody."""
 
     handle: int
     version: int
     told: tuple[str, ...]
-    primary: str
+    primary: str | None
 
 
-Operation = CreateFile | ReserveHandle | AddChunk | RaiseVersion | CommitVersion
+Operation = (
+    CreateFile
+    | MakeDirectory
+    | Rename
+    | Delete
+    | Reclaim
+    | Snapshot
+    | ReserveHandle
+    | AddChunk
+    | CopyChunk
+    | RaiseVersion
+    | CommitVersion
+)
 
 _KINDS: Mapping[str, type[Operation]] = {
     "create_file": CreateFile,
+    "make_directory": MakeDirectory,
+    "rename": Rename,
+    "delete": Delete,
+    "reclaim": Reclaim,
+    "snapshot": Snapshot,
     "reserve_handle": ReserveHandle,
     "add_chunk": AddChunk,
+    "copy_chunk": CopyChunk,
     "raise_version": RaiseVersion,
     "commit_version": CommitVersion,
 }

@@ -2,11 +2,16 @@
 
 What is known of one replica comes from reports (register, heartbeat: everything a server stores) and from
 its answers to the master's own calls. A report may have been on its way while such a call was made, and
-says then what was true before. Two rules keep it from undoing what we know better:
+says then what was true before. Three rules keep it from undoing what we know better:
 
 - a version never falls while the replica is there: chunkservers record it durably before they answer;
 - a replica whose answer we had less than `settle` seconds ago is not gone because a heartbeat, which may
-  be older, does not list it. A registration is the first word of a start, and is believed.
+  be older, does not list it. A registration is the first word of a start, and is believed;
+- nor is one that was cloned as shortly ago damaged, because a heartbeat says so: that was the one before.
+
+Of millions of chunks most have the same few servers and versions, so each such group is kept once: a chunk
+costs one entry of one table. To find what a server has no longer means to look at the whole table; that is done
+only when the numbers show that something is missing.
 
 Pure: versions are not judged here (see chunks.py), and time is passed in.
 """
@@ -14,87 +19,123 @@ Pure: versions are not judged here (see chunks.py), and time is passed in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+Group = tuple[tuple[str, int], ...]  # (server, version) of every replica of a chunk, by server
 
-@dataclass(frozen=True)
-class Held:
-    """A replica's version, and when the server last answered a call of ours about it, if ever."""
-
-    version: int
-    confirmed: float | None = None
+MOST_GROUPS = 100_000  # kept at once
 
 
 class Replicas:
-    def __init__(self, settle: float) -> None:
-        self._settle = settle
-        self._held: dict[str, dict[int, Held]] = {}
-        self._servers: dict[int, set[str]] = {}
-        self._damaged: dict[str, set[int]] = {}
+    """`changed` are the chunks whose replicas have, since somebody emptied it."""
 
-    def of(self, handle: int) -> dict[str, int]:
-        """Server -> version, for every replica of the chunk that is not damaged."""
-        return {server: self._held[server][handle].version for server in self._servers.get(handle, ())}
+    def __init__(self, settle: float) -> None:
+        self.changed: set[int] = set()
+        self._settle = settle
+        self._held: dict[int, Group] = {}
+        self._counts: dict[str, int] = {}
+        self._confirmed: dict[
+            str, dict[int, float]
+        ] = {}  # server -> handle -> when it last answered about it
+        self._cloned: dict[tuple[str, int], float] = {}
+        self._damaged: dict[str, set[int]] = {}
+        self._groups: dict[Group, Group] = {}
+
+    def of(self, handle: int) -> Group:
+        """(server, version) of every replica of the chunk that is not damaged, by server."""
+        return self._held.get(handle, ())
 
     def version(self, server: str, handle: int) -> int | None:
         """The version of one replica; None when there is none."""
-        held = self._held.get(server, {}).get(handle)
-        return None if held is None else held.version
+        return dict(self.of(handle)).get(server)
 
     def report(self, server: str, chunks: Mapping[int, int], now: float, *, started: bool) -> None:
-        """Everything the server stores, handle -> version; `started` when it registered with this. Both rules
+        """Everything the server stores, handle -> version; `started` when it registered with this. The rules
         above apply."""
-        # lab 2 part B: build the server's new table from the report and the old one, then compare the two
-        old = self._held.get(server, {})
+        # lab 2 part B: put in what is listed; then take out what is not, but for what was confirmed lately
         damaged = self._damaged.get(server, set())
         damaged.intersection_update(chunks)
-        new: dict[int, Held] = {}
+        known = 0
         for handle, version in chunks.items():
             if handle not in damaged:
-                before = old.get(handle)
-                new[handle] = before if before and before.version >= version else Held(version)
-        if not started:
-            late = {handle: held for handle, held in old.items() if handle not in chunks}
-            new.update({handle: held for handle, held in late.items() if self._is_recent(held, now)})
-        for handle in new.keys() - old.keys():
-            self._servers.setdefault(handle, set()).add(server)
-        self._held[server] = new
-        for handle in old.keys() - new.keys():
-            self._unlink(server, handle)
+                known += self._put(server, handle, version)
+        recent = set[int]() if started else self._recent(server, now) - chunks.keys()
+        if self._counts.get(server, 0) > known + len(recent):
+            for handle in self._handles(server):
+                if handle not in recent and (handle not in chunks or handle in damaged):
+                    self.drop(server, handle)
 
     def confirm(self, server: str, handle: int, version: int, now: float) -> None:
         """The server answered us that it stores the chunk at `version`."""
         # lab 2 part B: remember when, for the second rule
-        before = self.version(server, handle) or 0
-        self._held.setdefault(server, {})[handle] = Held(max(version, before), now)
-        self._servers.setdefault(handle, set()).add(server)
+        self._confirmed.setdefault(server, {})[handle] = now
+        self._put(server, handle, version)
 
-    def damage(self, server: str, handles: Iterable[int]) -> None:
+    def confirm_clone(self, server: str, handle: int, version: int, now: float) -> None:
+        """The server answered us that it has made a new replica of the chunk, instead of what it had."""
+        # lab 2 part E: forget the damage, and remember when, for the third rule
+        self._damaged.get(server, set()).discard(handle)
+        self._cloned[server, handle] = now
+        self.confirm(server, handle, version, now)
+
+    def damage(self, server: str, handles: Iterable[int], now: float) -> None:
         """The server found these replicas damaged: they are none, until it has dropped them."""
         # lab 2 part E: a later report that still lists one must not bring it back
+        self._cloned = {key: then for key, then in self._cloned.items() if now - then < self._settle}
         for handle in handles:
-            self._damaged.setdefault(server, set()).add(handle)
-            self.drop(server, handle)
+            if (server, handle) not in self._cloned:
+                self._damaged.setdefault(server, set()).add(handle)
+                self.drop(server, handle)
 
     def drop(self, server: str, handle: int) -> None:
         """The server has no such replica."""
-        # lab 2 part B: out of both tables, if it is there
-        if self._held.get(server, {}).pop(handle, None) is not None:
-            self._unlink(server, handle)
+        # lab 2 part B: out of the table, if it is there
+        held = self.of(handle)
+        left = tuple(one for one in held if one[0] != server)
+        if left == held:
+            return
+        self.changed.add(handle)
+        self._confirmed.get(server, {}).pop(handle, None)
+        self._counts[server] -= 1
+        if left:
+            self._held[handle] = self._kept(left)
+        else:
+            del self._held[handle]
 
     def forget(self, server: str) -> None:
         """The server is dead: it has nothing, as far as we know."""
         # lab 2 part E: like dropping all it had
-        for handle in self._held.pop(server, {}):
-            self._unlink(server, handle)
-        self._damaged.pop(server, None)
+        for handle in self._handles(server):
+            self.drop(server, handle)
+        for table in (self._damaged, self._counts, self._confirmed):
+            table.pop(server, None)
 
-    def _is_recent(self, held: Held, now: float) -> bool:
+    def _put(self, server: str, handle: int, version: int) -> bool:
+        """Whether it was there already."""
         # lab 2 part B
-        return held.confirmed is not None and now - held.confirmed < self._settle
+        held = self._held.get(handle, ())
+        for index, (name, before) in enumerate(held):
+            if name == server:
+                if before < version:
+                    new = (*held[:index], (server, version), *held[index + 1 :])
+                    self._held[handle] = self._kept(new)
+                return True
+        self._held[handle] = self._kept(tuple(sorted((*held, (server, version)))))
+        self._counts[server] = self._counts.get(server, 0) + 1
+        self.changed.add(handle)
+        return False
 
-    def _unlink(self, server: str, handle: int) -> None:
-        servers = self._servers[handle]
-        servers.discard(server)
-        if not servers:
-            del self._servers[handle]
+    def _recent(self, server: str, now: float) -> set[int]:
+        """Handles the server has answered about less than `settle` seconds ago; the others are forgotten."""
+        # lab 2 part B
+        confirmed = self._confirmed.get(server, {})
+        recent = {handle: then for handle, then in confirmed.items() if now - then < self._settle}
+        self._confirmed[server] = recent
+        return set(recent)
+
+    def _handles(self, server: str) -> list[int]:
+        return [handle for handle, held in self._held.items() if any(name == server for name, _ in held)]
+
+    def _kept(self, group: Group) -> Group:
+        if len(self._groups) > MOST_GROUPS:
+            self._groups.clear()
+        return self._groups.setdefault(group, group)

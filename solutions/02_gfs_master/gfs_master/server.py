@@ -11,12 +11,15 @@ from rpc import Reply, Server
 
 from gfs_master.chunkservers import Chunkservers
 from gfs_master.creation import Creation
+from gfs_master.files import Files
 from gfs_master.granting import Granting
 from gfs_master.heartbeats import Heartbeats
+from gfs_master.locks import PathLocks
 from gfs_master.metadata import Metadata
 from gfs_master.namespace import check_path
-from gfs_master.operations import CreateFile
 from gfs_master.oplog import LogBroken
+from gfs_master.rereplication import Rereplication
+from gfs_master.snapshot import Snapshots
 from labkit import Context
 from labkit.errors import BadArguments
 
@@ -30,14 +33,22 @@ class Master:
         self._context = context
         self._metadata = Metadata(context)
         self._chunkservers = Chunkservers(context)
-        self._creation = Creation(context, self._metadata, self._chunkservers)
+        locks = PathLocks()
+        self._files = Files(self._metadata, locks)
+        self._creation = Creation(context, self._metadata, self._chunkservers, locks)
         self._granting = Granting(context, self._metadata, self._chunkservers)
+        self._snapshots = Snapshots(self._metadata, self._granting, locks)
+        self._rereplication = Rereplication(context, self._metadata, self._granting, self._chunkservers)
         self._heartbeats = Heartbeats(context, self._metadata, self._granting)
         self._stopped = False
         self._stopping = threading.Condition()
         self._threads: list[threading.Thread] = []
         methods = (
             self.create,
+            self.mkdir,
+            self.delete,
+            self.rename,
+            self.snapshot,
             self.stat,
             self.list,
             self.lookup,
@@ -50,47 +61,67 @@ class Master:
         self._server = Server(context, {method.__name__: method for method in methods})
 
     def start(self) -> None:
-        """Serve; from part E on, also look for dead servers and for unwanted leases, now and then."""
-        # lab 2 part A: start the server; part E: each look-around in a thread of its own, on the clock, until stop()
+        """Serve; from part D on, also make checkpoints; from part E on, also look after servers, leases and chunks, now
+        and then."""
+        # lab 2 part A: start the server; part D: a thread that makes a checkpoint when `log_is_long`; part E: each
+        # look-around in a thread of its own, on the clock, until stop()
         self._server.start()
+        self._spawn(self._checkpoints)
         pause = self._context.limits.heartbeat / LOOKS_PER_HEARTBEAT
-        for action in (self._heartbeats.find_dead, self._heartbeats.revoke_unwanted):
-            thread = threading.Thread(target=self._every, args=(pause, action), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        for action in (
+            self._heartbeats.find_dead,
+            self._heartbeats.revoke_unwanted,
+            self._heartbeats.reclaim,
+            self._rereplication.look,
+        ):
+            self._spawn(lambda action=action: self._every(pause, action))
 
     def stop(self) -> None:
         """Stop answering, and end all threads."""
         with self._stopping:
             self._stopped = True
             self._stopping.notify_all()
+        self._metadata.log_is_long.set()
         self._server.stop()
         self._chunkservers.close()
         for thread in self._threads:
             thread.join(5.0)
+        self._rereplication.stop()
         self._metadata.close()
 
     # ---- asked by clients
 
     def create(self, path: str) -> dict[str, Any]:
-        """Make an empty file. Errors of Namespace.check_create. Durable when it returns, like all below."""
-        # lab 2 part A: in one section: check, then record
-        with self._metadata.section():
-            self._metadata.state.namespace.check_create(path)
-            self._metadata.record(CreateFile(path))
+        """Files.create. Durable when it returns, like all below."""
+        self._files.create(path)
+        return {}
+
+    def mkdir(self, path: str) -> dict[str, Any]:
+        """Files.make_directory."""
+        self._files.make_directory(path)
+        return {}
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Files.delete."""
+        return {"hidden": self._files.delete(path)}
+
+    def rename(self, source: str, target: str) -> dict[str, Any]:
+        """Files.rename."""
+        self._files.rename(source, target)
+        return {}
+
+    def snapshot(self, source: str, target: str) -> dict[str, Any]:
+        """Snapshots.snapshot."""
+        self._snapshots.snapshot(source, target)
         return {}
 
     def stat(self, path: str) -> dict[str, Any]:
-        """How many chunks a file has. Errors of Namespace.file."""
-        # lab 2 part A: readers need a section as well
-        with self._metadata.section():
-            return {"chunks": len(self._metadata.state.namespace.file(path).chunks)}
+        """Files.chunks."""
+        return {"chunks": self._files.chunks(path)}
 
     def list(self, path: str) -> dict[str, Any]:
-        """What lies below a directory. Errors of Namespace.list."""
-        # lab 2 part A: as stat
-        with self._metadata.section():
-            return {"paths": self._metadata.state.namespace.list(path)}
+        """Files.list."""
+        return {"paths": self._files.list(path)}
 
     def lookup(self, path: str, index: int) -> dict[str, Any]:
         """Where the chunk at an index is. Errors of Namespace.handle_at; BadArguments."""
@@ -128,14 +159,21 @@ class Master:
 
     # ---- asked by shadows
 
-    def follow(self, position: int) -> Reply:
-        """The durable log from `position` on, as far as one answer carries it."""
-        # lab 2 part F: Metadata.log_from
+    def follow(self, file: str, position: int) -> Reply:
+        """What comes next in the durable log, as far as one answer carries it."""
+        # lab 2 part F: Metadata.ship
         if _integer(position) < 0:
             raise BadArguments(f"{position} is no position in a log")
-        return Reply({}, self._metadata.log_from(position))
+        file, position, data = self._metadata.ship(_text(file), position)
+        return Reply({"file": file, "position": position}, data)
 
     # ---- threads
+
+    def _spawn(self, body: Callable[[], None]) -> None:
+        # lab 2 part A
+        thread = threading.Thread(target=body, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _every(self, seconds: float, action: Callable[[], None]) -> None:
         # lab 2 part E
@@ -148,6 +186,20 @@ class Master:
             except LogBroken as error:
                 self._context.annotate("log_broken", why=str(error))
                 return
+
+    def _checkpoints(self) -> None:
+        # lab 2 part D
+        while True:
+            self._metadata.log_is_long.wait()
+            if self._stopped:
+                return
+            try:
+                self._metadata.checkpoint()
+            except LogBroken as error:
+                self._context.annotate("log_broken", why=str(error))
+                return
+            except OSError as error:
+                self._context.annotate("no_checkpoint", why=str(error))
 
 
 def start(context: Context) -> Master:
