@@ -18,6 +18,7 @@ whose replica missed the padding could take a record in front of one already ack
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from chunkserver.buffer import DataBuffer
@@ -46,6 +47,10 @@ class Primary:
         self._leases = leases
         self._buffer = buffer
         self._forwarder = forwarder
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        """The methods of the catalogue that a primary answers."""
+        return {"append": self.append, "write": self.write}
 
     def append(self, handle: int, version: int, data_id: str) -> dict[str, Any]:
         """Append pushed data as one record on all replicas: RPC `append`. {"offset": where it is}.

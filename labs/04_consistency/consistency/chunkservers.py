@@ -78,10 +78,14 @@ class Chunkservers:
             case other:
                 raise BadReply(f"{primary} answered append with {other!r}; see docs/protocol.md")
 
-    def read(self, replica: str, handle: Handle, offset: int, length: int) -> Part:
-        """Up to `length` bytes at `offset` of the chunk as this replica has it; fewer only at its end."""
+    def read(self, replica: str, handle: Handle, offset: int, length: int, *, leased: bool = False) -> Part:
+        """Up to `length` bytes at `offset` of the chunk as this replica has it; fewer only at its end.
+
+        `leased`: only if it is the primary, and only what all replicas have (part E).
+        """
         args = {"handle": handle, "offset": offset, "length": length}
-        reply = self._rpc.call(replica, "read", args, at_most_once=False, policy=READ)
+        method, policy = ("leased_read", APPEND) if leased else ("read", READ)
+        reply = self._rpc.call(replica, method, args, at_most_once=False, policy=policy)
         match reply.value:
             case {"version": int(version), "length": int(total)}:
                 data = bytes(reply.payload)

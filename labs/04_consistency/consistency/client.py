@@ -13,6 +13,7 @@ import rpc
 
 from consistency.appender import Appender
 from consistency.chunkservers import Chunkservers
+from consistency.leased import LeasedReader
 from consistency.locations import Locations
 from consistency.master import Master
 from consistency.reader import Reader
@@ -25,7 +26,7 @@ PATIENCE = 300.0  # seconds until an operation is given up; longer than any repa
 class Client:
     """A client of the cluster whose master is `ctx.config["master"]`.
 
-    `ctx.config["patience"]` replaces PATIENCE. Safe to use from several threads.
+    `ctx.config["patience"]` replaces PATIENCE; `ctx.config["leased"]` has it read from primaries alone. Safe to use from several threads.
     """
 
     def __init__(self, ctx: Context) -> None:
@@ -36,7 +37,8 @@ class Client:
         locations = Locations(ctx.limits.location_cache)
         chunkservers = Chunkservers(self._rpc)
         self._master = Master(ctx, self._rpc, locations)
-        self._reader = Reader(ctx, self._master, chunkservers, locations, patience)
+        reader = LeasedReader if ctx.config.get("leased") else Reader
+        self._reader = reader(ctx, self._master, chunkservers, locations, patience)
         self._appender = Appender(
             ctx, self._master, chunkservers, locations, client_id=self.client_id, patience=patience
         )

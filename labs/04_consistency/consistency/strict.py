@@ -23,6 +23,7 @@ a new primary reads its whole replica.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import chunkserver
@@ -32,11 +33,15 @@ from chunkserver.leases import Lease, Leases
 from chunkserver.mutations import Mutation, Orders
 from chunkserver.replica import Replica
 from chunkserver.store import Store
-from rpc import RetryPolicy
+from rpc import Reply, RetryPolicy
 
 from consistency.book import Book, Piece
 from labkit import Context
 from labkit.disk import Buffer
+
+DETECT, COMPLETE, RECOVER = "no duplicates", "all or none", "recovery"
+# All of them, unless ctx.config["measures"] names some. Each one needs those behind it here.
+MEASURES = (RECOVER, DETECT, COMPLETE)
 
 # With what `apply` takes (forwarding.py), less than a client waits for its append.
 PUSH = RetryPolicy(first_timeout=1.5, factor=1.0, attempts=2)
@@ -64,6 +69,10 @@ class StrictPrimary(chunkserver.Primary):
         self._books: dict[int, Book] = {}
         self._turns: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._measures = frozenset(map(str, ctx.config.get("measures", MEASURES)))
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        return {**super().handlers(), "leased_read": self.leased_read}
 
     def append(self, handle: int, version: int, data_id: str) -> dict[str, Any]:
         """Have pushed data, one record, on all replicas at one offset: RPC `append`. {"offset": where it is}.
@@ -78,6 +87,17 @@ class StrictPrimary(chunkserver.Primary):
         raise NotImplementedError(
             "lab 4 part E: after `place`, number the mutation (Order.issued) under replica.changed; "
             "then Forwarder.apply"
+        )
+
+    def leased_read(self, handle: int, offset: int, length: int) -> Reply:
+        """What is on all replicas, from the only server that can know: RPC `leased_read`.
+
+        In turn with appends, so that nothing is under way; what is in doubt is completed first. NotPrimary unless
+        the lease holds when the bytes are read: until then no other primary can have acknowledged anything.
+        """
+        raise NotImplementedError(
+            "lab 4 part E: the lease says the version; recover and complete as append does, then admit "
+            "once more and read"
         )
 
     def turn(self, handle: int) -> threading.Lock:
@@ -98,6 +118,17 @@ class StrictPrimary(chunkserver.Primary):
     def admit(self, replica: Replica, version: int) -> Lease:
         """The lease that is valid now, at `version`; NotPrimary, StaleVersion. Call under `replica.changed`."""
         raise NotImplementedError("lab 4 part E: lab 3's primary does the same")
+
+    def recover(self, replica: Replica, book: Book, lease: Lease) -> None:
+        """Once for each version: take over what another replica has behind the end of this one.
+
+        By the rule that is one piece at most, the last one of the primary that died. Nobody was told of it, but
+        somebody may have read it. ReplicaFailed if a secondary does not answer.
+        """
+        raise NotImplementedError(
+            "lab 4 part E: RPC `read` from each secondary, from replica.length on; `tail` and `place` "
+            "the longest"
+        )
 
     def complete(self, replica: Replica, book: Book, lease: Lease) -> None:
         """Get the piece in doubt, if there is one, onto all secondaries. ReplicaFailed if one does not take it.
