@@ -10,14 +10,16 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from harness.history import Kind, RecordId, Segment
+from harness.history import DataId, Kind, RecordId, Segment
 from labkit.checksum import crc32c
 from labkit.protocol import RECORD, RECORD_MAGIC
 
 _CHECKED = 12  # the checksum covers the frame from here on
 _MARK = re.compile(rb"<(\d+)-(\d+):\d+>")
+CELL = 16
+_CELLS = re.compile(rb"(\{(\d{6})-(\d{6})\}\n)\1*")
 _ZEROS = re.compile(rb"\x00+")
-_INTEREST = re.compile(re.escape(RECORD_MAGIC) + rb"|\x00{16}")
+_INTEREST = re.compile(re.escape(RECORD_MAGIC) + rb"|\x00{16}|\{\d{6}-\d{6}\}\n")
 
 
 def record_id(writer: int, sequence: int) -> RecordId:
@@ -41,6 +43,15 @@ def frame(writer: int, sequence: int, content: bytes) -> bytes:
     return RECORD.pack(RECORD_MAGIC, len(content), checksum, writer, sequence) + content
 
 
+def page(writer: int, sequence: int, size: int) -> bytes:
+    """`size` bytes, a multiple of CELL, for a plain write: the same cell again and again."""
+    return (b"{%06d-%06d}\n" % (writer, sequence)) * (size // CELL)
+
+
+def data_id(writer: int, sequence: int) -> DataId:
+    return DataId(f"w{writer}-{sequence}")
+
+
 def segments(data: bytes) -> Iterator[Segment]:
     """What the bytes of a replica are, piece by piece, tiling it."""
     at = 0
@@ -49,6 +60,11 @@ def segments(data: bytes) -> Iterator[Segment]:
         if whole is not None:
             yield whole
             at = whole.end
+            continue
+        cells = _CELLS.match(data, at)
+        if cells:
+            yield Segment(at, cells.end() - at, Kind.WRITE, data_id(int(cells[2]), int(cells[3])))
+            at = cells.end()
             continue
         zeros = _ZEROS.match(data, at)
         end = zeros.end() if zeros else _next_of_interest(data, at + 1)

@@ -6,12 +6,15 @@ should look like; `FORMS` is the whole language, one line per step. To add a ste
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from harness.failures import LabFailure
 from harness.gfs import Gfs
+from harness.history import History, RecordId
 from harness.network.faults import Aim, Drop, Hold, Partition
+from harness.records import CELL
 from harness.truth import MASTER
 from harness.workspace import Workspace, WorkspaceError
 
@@ -20,9 +23,11 @@ MOST_STEPS = 100
 LONGEST_PASS = 600.0
 MOST_FRAMES = 10_000
 
-# Word -> the kinds of its arguments. "nodes" is a list of nodes, "count" and "seconds" are numbers above 0.
+# Word -> the kinds of its arguments. "nodes" is a list of nodes, "count" and "seconds" are numbers above 0, "place" is a
+# number of bytes and a multiple of 16.
 FORMS: Mapping[str, tuple[str, ...]] = {
     "append": ("client",),
+    "write": ("client", "place", "place"),
     "scan": ("client", "cached or fresh"),
     "wait": (),
     "lose": ("request or reply", "method", "node", "node", "count"),
@@ -34,7 +39,9 @@ FORMS: Mapping[str, tuple[str, ...]] = {
     "crash": ("node",),
     "restart": ("node",),
 }
-OPERATIONS = ("append", "scan")
+OPERATIONS = ("append", "scan", "write")
+PAGE = "/page"  # the file for writes
+ANY = "any"
 
 
 def reference(workspace: Workspace) -> Workspace:
@@ -67,6 +74,22 @@ def read_steps(steps: object, nodes: Mapping[str, str]) -> list[tuple[str, list[
     return read
 
 
+def contradicting_readers(history: History) -> str:
+    """Two scans that saw two records, each for the first time, in contradicting orders, in words; empty if there are none."""
+    orders: list[tuple[int, dict[RecordId, int]]] = []
+    for scan in history.scans:
+        first: dict[RecordId, int] = {}
+        for record, offset in scan.records:
+            first.setdefault(record, offset)
+        orders.append((scan.op, first))
+    for (one, mine), (other, yours) in itertools.combinations(orders, 2):
+        common = [record for record in mine if record in yours]
+        for a, b in itertools.combinations(common, 2):
+            if (mine[a] < mine[b]) != (yours[a] < yours[b]):
+                return f"scan {one} read {a} before {b}, scan {other} the other way round"
+    return ""
+
+
 class Scenario:
     """Runs steps on a Gfs that is not started yet."""
 
@@ -79,7 +102,8 @@ class Scenario:
         """Start, append one record, do all steps; then heal, restart what is down, and settle."""
         gfs = self.gfs
         gfs.begin(LOG)
-        nodes = {name: name for name in (MASTER, *gfs.clients)} | gfs.roles()
+        gfs.cluster.call(gfs.clients[0], "create", path=PAGE)
+        nodes = {name: name for name in (MASTER, ANY, *gfs.clients)} | gfs.roles()
         does: dict[str, Callable[..., None]] = {word: getattr(self, f"_{word}") for word in FORMS}
         for word, arguments in read_steps(steps, nodes):
             gfs.note(" ".join(map(str, (word, *arguments))))
@@ -94,6 +118,9 @@ class Scenario:
     def _append(self, client: str) -> None:
         self.gfs.workload.append(client, LOG)
 
+    def _write(self, client: str, offset: int, size: int) -> None:
+        self.gfs.workload.write(client, PAGE, offset, size)
+
     def _scan(self, client: str, how: str) -> None:
         self.gfs.workload.scan(client, LOG, fresh=how == "fresh")
 
@@ -101,11 +128,10 @@ class Scenario:
         self.gfs.finish(*self.gfs.workload.operations)
 
     def _lose(self, kind: str, method: str, sender: str, receiver: str, count: int) -> None:
-        aim = Aim(method, kind, sender=sender, receiver=receiver, times=count)
-        self.gfs.cluster.network.add(Drop(aim))
+        self.gfs.cluster.network.add(Drop(_aim(kind, method, sender, receiver, count)))
 
     def _hold(self, kind: str, method: str, sender: str, receiver: str, count: int) -> None:
-        aim = Aim(method, kind, sender=sender, receiver=receiver, times=count)
+        aim = _aim(kind, method, sender, receiver, count)
         self._held.append(self.gfs.cluster.network.hold(aim))
 
     def _release(self) -> None:
@@ -129,6 +155,11 @@ class Scenario:
     def _restart(self, name: str) -> None:
         self._down.discard(name)
         self.gfs.cluster.restart(name)
+
+
+def _aim(kind: str, method: str, sender: str, receiver: str, count: int) -> Aim:
+    one, other = (None if name == ANY else name for name in (sender, receiver))
+    return Aim(method, kind, sender=one, receiver=other, times=count)
 
 
 def _read_step(number: int, step: object, nodes: Mapping[str, str]) -> tuple[str, list[Any]]:
@@ -168,6 +199,8 @@ def _read_argument(kind: str, given: object, nodes: Mapping[str, str]) -> tuple[
             return all(isinstance(name, str) and name in nodes for name in names), [
                 nodes.get(str(name), "") for name in names
             ]
+        case "place", int() if 0 <= given <= MOST_FRAMES and given % CELL == 0:
+            return True, given
         case "count", int() if 0 < given <= MOST_FRAMES:
             return True, given
         case "seconds", int() | float() if 0 < given <= LONGEST_PASS:

@@ -16,10 +16,11 @@ from typing import Any, cast
 from harness import records
 from harness.cluster import Cluster
 from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
-from harness.history import Complete, Event, InvokeAppend, InvokeScan, OpId, Outcome, RecordId
+from harness.history import Complete, Event, InvokeAppend, InvokeScan, InvokeWrite, OpId, Outcome, RecordId
 from harness.network.frame import REQUEST
 from harness.node import CallRefused
 from harness.processes.session import Pending
+from labkit import Limits
 from labkit.checksum import crc32c
 
 OPERATION_PATIENCE = 45.0  # seconds of patience one operation may take
@@ -29,7 +30,7 @@ OPERATION_PATIENCE = 45.0  # seconds of patience one operation may take
 class Operation:
     """One operation under way or done. `value` is an append's offset or a scan's rows, `frame` an append's record."""
 
-    invoke: InvokeAppend | InvokeScan
+    invoke: InvokeAppend | InvokeScan | InvokeWrite
     frame: bytes = b""
     done: threading.Event = field(default_factory=threading.Event)
     outcome: Outcome = Outcome.UNKNOWN
@@ -78,6 +79,22 @@ class Workload:
         args = {"path": path, "body": content, "writer": writer, "sequence": sequence}
         return self._begin(Operation(invoke, frame), "append", args)
 
+    def write(self, client: str, path: str, offset: int, size: int) -> Operation:
+        """Begin a plain write of `size` bytes; it and `offset` are multiples of records.CELL."""
+        writer = self._writers.setdefault(client, len(self._writers) + 1)
+        self._sequences[client] += 1
+        content = records.page(writer, self._sequences[client], size)
+        invoke = InvokeWrite(
+            OpId(next(self._numbers)),
+            client,
+            self._cluster.now(),
+            path,
+            offset,
+            len(content),
+            records.data_id(writer, self._sequences[client]),
+        )
+        return self._begin(Operation(invoke), "write", {"path": path, "offset": offset, "data": content})
+
     def scan(self, client: str, path: str, *, fresh: bool = True) -> Operation:
         """Begin a scan; `fresh` opens the file anew."""
         invoke = InvokeScan(OpId(next(self._numbers)), client, self._cluster.now(), path, fresh)
@@ -125,6 +142,8 @@ class Workload:
         op = operation.invoke.op
         if isinstance(operation.invoke, InvokeAppend):
             return Complete(op, operation.completed, operation.outcome, operation.value, attempts)
+        if isinstance(operation.invoke, InvokeWrite):
+            return Complete(op, operation.completed, operation.outcome, attempts=max(1, attempts))
         rows = cast(list[list[int]], operation.value or [])
         seen = tuple((self._seen(*row[1:]), row[0]) for row in rows)
         return Complete(op, operation.completed, operation.outcome, records=seen)
@@ -135,22 +154,40 @@ class Workload:
         return name if self._checksums.get(name) == checksum else RecordId(f"{name}, with another body")
 
     def _attempts(self) -> Counter[OpId]:
-        """How many record appends the wire saw for each operation: those a client sent while it was under way."""
+        """How often the wire saw each operation tried: the requests a client sent while it was under way.
+
+        Of an append every transmission counts; of a write every call beyond one for each chunk it reaches, plus one.
+        """
+        counted = self._requests("append", InvokeAppend, once=False)
+        size = Limits.from_config(self._cluster.limits).chunk_size
+        for operation in self.operations:
+            if isinstance(operation.invoke, InvokeWrite):
+                invoke = operation.invoke
+                calls = self._requests("write", InvokeWrite, once=True)[invoke.op]
+                pieces = (invoke.offset + invoke.size - 1) // size - invoke.offset // size + 1
+                counted[invoke.op] = max(0, calls - pieces) + 1
+        return counted
+
+    def _requests(self, method: str, kind: type[InvokeAppend | InvokeWrite], *, once: bool) -> Counter[OpId]:
+        """Requests of a method for each operation of a kind; `once`: a call that was sent twice counts once."""
         by_client: dict[str, list[tuple[float, OpId]]] = {}
         for operation in self.operations:
-            if isinstance(operation.invoke, InvokeAppend):
+            if isinstance(operation.invoke, kind):
                 invoke = operation.invoke
                 by_client.setdefault(invoke.client, []).append((invoke.time, invoke.op))
         counted: Counter[OpId] = Counter()
-        for frame in self._cluster.network.frames("append", REQUEST):
+        calls: set[object] = set()
+        for frame in self._cluster.network.frames(method, REQUEST):
             begun = by_client.get(frame.sender, [])
             position = bisect.bisect_right(begun, frame.time, key=lambda entry: entry[0]) - 1
-            if position >= 0:
-                counted[begun[position][1]] += 2 if frame.fate == "duplicated" else 1
+            if position < 0 or (once and frame.xid in calls):
+                continue
+            calls.add(frame.xid)
+            counted[begun[position][1]] += 2 if frame.fate == "duplicated" and not once else 1
         return counted
 
 
-def _checked(invoke: InvokeAppend | InvokeScan, value: Any) -> Any:
+def _checked(invoke: InvokeAppend | InvokeScan | InvokeWrite, value: Any) -> Any:
     """What the client library returned, or a LabFailure when it is of another type than its docstring says."""
     good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if isinstance(invoke, InvokeAppend) and not good:

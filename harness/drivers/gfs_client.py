@@ -23,7 +23,14 @@ def start(context: Context, packages: Packages) -> Commands:
         """The same without duplicates."""
         return [_row(found) for found in client.records(path)]
 
-    return {"create": client.create, "append": append, "scan": scan, "records": records, "read": client.read}
+    return {
+        "create": client.create,
+        "append": append,
+        "scan": scan,
+        "records": records,
+        "read": client.read,
+        "write": client.write,
+    }
 
 
 def _row(found: Any) -> list[int]:

@@ -5,6 +5,7 @@ that already holds one record. Each step is a list, a word and what it needs:
 
     ["append", client]                                begin an append; the next step does not wait for it
     ["scan", client, "fresh"]                         begin a scan; "cached": with what the client remembers of places
+    ["write", client, offset, size]                   begin a plain write to a second file; both are multiples of 16
     ["wait"]                                          until everything that was begun is done
     ["lose", kind, method, sender, receiver, count]   lose the next such messages; kind is "request" or "reply"
     ["hold", kind, method, sender, receiver, count]   keep the next such messages back, ["release"]: let all go
@@ -14,7 +15,7 @@ that already holds one record. Each step is a list, a word and what it needs:
     ["crash", node]    ["restart", node]              the disk survives
 
 Nodes are "c1", "c2", "master", and "primary", "secondary1", "secondary2": whoever they are when the scenario
-begins. At the end the harness heals, releases and restarts whatever the steps left broken, and then the checker looks.
+begins; "any" for either end of a message. Chunks have 4,096 bytes. At the end the harness heals, releases and restarts whatever the steps left broken, and then the checker looks.
 """
 
 from __future__ import annotations
@@ -44,5 +45,54 @@ def inconsistent_region() -> list[Step]:
         ["append", "c1"],
         ["pass", 12.0],
         ["heal"],
+        ["wait"],
+    ]
+
+
+def undefined_region() -> list[Step]:
+    """Steps after which all replicas agree on a mixture of two writes, which neither client wrote."""
+    # lab 4 part D: a write over a boundary is two mutations; keep one client between them while the other writes
+    return [
+        ["hold", "reply", "write", "any", "c1", 40],
+        ["write", "c1", 4000, 192],
+        ["pass", 0.3],
+        ["write", "c2", 4000, 192],
+        ["pass", 0.3],
+        ["release"],
+        ["wait"],
+    ]
+
+
+def stale_read() -> list[Step]:
+    """Steps after which a scan with cached places has missed a record acknowledged before it began."""
+    # lab 4 part D: who is left behind, does not know it, and is still read by somebody?
+    return [
+        ["scan", "c1", "fresh"],
+        ["wait"],
+        ["partition", ["secondary1"], ["master", "primary", "secondary2", "c2"]],
+        ["partition", ["c1"], ["primary", "secondary2"]],
+        ["append", "c2"],
+        ["wait"],
+        ["scan", "c1", "cached"],
+        ["wait"],
+    ]
+
+
+def contradicting_orders() -> list[Step]:
+    """Steps after which two readers have read two records, each for the first time, in different orders."""
+    # lab 4 part D: one replica lacks the first attempt of a record whose second attempt stands behind another record
+    return [
+        ["lose", "request", "apply", "primary", "secondary1", 3],
+        ["hold", "reply", "append", "primary", "c1", 40],
+        ["append", "c1"],
+        ["pass", 8.0],
+        ["append", "c2"],
+        ["pass", 4.0],
+        ["release"],
+        ["wait"],
+        ["partition", ["c1"], ["secondary1", "secondary2"]],
+        ["partition", ["c2"], ["primary", "secondary2"]],
+        ["scan", "c1", "fresh"],
+        ["scan", "c2", "fresh"],
         ["wait"],
     ]
