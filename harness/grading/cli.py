@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from harness.grading import exports
+from harness.grading.hunt import hunt, replay
 from harness.grading.manifest import ManifestError, load_all
 from harness.grading.measure import measure
 from harness.grading.plugin import Settings
@@ -147,6 +148,50 @@ def _measure(
         exports.check_writable(path)
     seed = random_seed() if seed is None else seed
     return measure(name, workspace.for_lab(name), seed, quick=quick, json_file=path)
+
+
+@cli.command("hunt", short_help="Look for a schedule of faults that breaks lab04.")
+@click.argument("lab")
+@_WHOSE[0]
+@_WHOSE[1]
+@_WHOSE[2]
+@click.option("--minutes", type=click.FloatRange(0.0, min_open=True), default=5.0, help="How long (5).")
+@click.option("--seed", type=click.IntRange(0), help="Draw the same schedules again (random by default).")
+@click.option("--out", "out", metavar="FILE", help="Where to store a schedule that fails (below .labkit).")
+@click.pass_obj
+def _hunt(
+    kit: Kit,
+    lab: str,
+    solution: bool,
+    submission: str | None,
+    reference: tuple[str, ...],
+    minutes: float,
+    seed: int | None,
+    out: str | None,
+) -> int:
+    """Try schedules of faults on LAB beyond the graded ones; shrink the first that fails, and store it."""
+    (name,) = labs_named([lab])
+    if name != "lab04":
+        raise click.UsageError(f"only lab04 can be hunted: {name} is no whole system")
+    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    workspace.require(name)
+    path = None if out is None else Path(out)
+    if path is not None:
+        exports.check_writable(path)
+    return hunt(workspace.for_lab(name), random_seed() if seed is None else seed, minutes, path)
+
+
+@cli.command("replay", short_help="Run a stored schedule again.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@_WHOSE[0]
+@_WHOSE[1]
+@_WHOSE[2]
+@click.pass_obj
+def _replay(kit: Kit, file: str, solution: bool, submission: str | None, reference: tuple[str, ...]) -> int:
+    """Run the schedule in FILE again on your code."""
+    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    workspace.require("lab04")
+    return replay(workspace.for_lab("lab04"), Path(file))
 
 
 def _grade(
