@@ -47,6 +47,18 @@ def test_a_full_chunk_leads_to_the_next_one(client: Any, world: World) -> None:
     assert len(world.files["/f"]) == 4
 
 
+def test_a_chunk_that_was_in_a_snapshot_is_copied_before_it_is_appended_to(client: Any, world: World) -> None:
+    first = client.append("/f", b"one")
+    (shared,) = world.files["/f"]
+    world.shared.add(shared)
+    world.always("cs1", "append", errors.NotPrimary("the snapshot took the lease back"))
+    world.script("master", "lease", lambda: world._always.clear())
+    second = client.append("/f", b"two")
+    assert bodies(client.scan("/f")) == [b"one", b"two"] and first < second
+    assert world.files["/f"] != [shared]
+    assert len(world.data["cs1", shared]) < len(world.data["cs1", world.files["/f"][0]])
+
+
 def test_lost_data_is_pushed_again_under_the_same_lease(client: Any, world: World) -> None:
     client.append("/f", b"one")
     world.calls.clear()

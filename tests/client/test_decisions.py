@@ -86,6 +86,7 @@ DECISIONS = {
     "not_primary": ("ASK_FOR_LEASE", True),
     "stale_version": ("ASK_FOR_LEASE", True),
     "no_such_chunk": ("LOOK_AGAIN", True),
+    "shared_chunk": ("COPY_CHUNK", True),
     "no_such_file": ("GIVE_UP", False),
     "invalid_path": ("GIVE_UP", False),
     "too_large": ("GIVE_UP", False),

@@ -35,6 +35,7 @@ class World:
         self.data: dict[tuple[str, int], bytearray] = {}
         self.held: dict[tuple[str, int], int] = {}  # the version each replica has
         self.pushed: dict[tuple[str, str], bytes] = {}
+        self.shared: set[int] = set()  # chunks that a snapshot has too
         self.calls: list[tuple[str, str]] = []
         self._scripts: dict[tuple[str, str], deque[tuple[Exception | Fault, bool]]] = {}
         self._always: dict[tuple[str, str], Exception] = {}
@@ -72,6 +73,8 @@ class World:
             return None, b""
         if method == "lease":
             handle = args["handle"]
+            if handle in self.shared:
+                raise errors.SharedChunk(str(handle))
             first, *others = self.where[handle]
             return {"primary": first, "secondaries": others, "version": self.version[handle]}, b""
         if args["path"] not in self.files:
@@ -83,6 +86,8 @@ class World:
             self.new_chunk(args["path"])
         if args["index"] >= len(handles):
             raise errors.NoSuchChunk(str(args["index"]))
+        if method == "allocate" and handles[args["index"]] in self.shared:
+            self.copy_chunk(args["path"], args["index"])
         handle = handles[args["index"]]
         return {"handle": handle, "version": self.version[handle], "replicas": self.where[handle]}, b""
 
@@ -93,6 +98,13 @@ class World:
         for server in self.servers:
             self.data[server, handle], self.held[server, handle] = bytearray(), 1
         return handle
+
+    def copy_chunk(self, path: str, index: int) -> None:
+        """The file gets a chunk of its own in place of one that a snapshot has too."""
+        old, new = self.files[path][index], self.new_chunk(path)
+        self.files[path][index] = self.files[path].pop()
+        for server in self.servers:
+            self.data[server, new][:] = self.data[server, old]
 
     def chunkserver(self, server: str, method: str, args: dict[str, Any]) -> tuple[Any, bytes]:
         if method == "push":

@@ -9,16 +9,18 @@ Read in this order:
     chunkservers.py      the chunkservers (given)
     reader.py        A B choice of replica, reading, scanning
     retry.py         C   what an error means, what to do next
+    writer.py        A   plain writes
     appender.py      C   record append
     client.py            the whole (given, but for one method)
     failures.py          its errors (given)
     scenarios.py     D   how to make a correct system go wrong
+    leased.py        E   reads that are never stale
     book.py          E   what a replica tells its primary
-    strict.py        E   a chunkserver that leaves no duplicates
+    strict.py        E   a chunkserver that leaves no duplicates, and nothing half done
 """
 
 from consistency.client import Client
-from consistency.failures import AppendFailed, BadReply, ReadFailed
+from consistency.failures import AppendFailed, BadReply, ReadFailed, WriteFailed
 from consistency.records import Found, Record, RecordId
 from consistency.strict import start_strict_chunkserver
 
@@ -30,5 +32,6 @@ __all__ = [
     "ReadFailed",
     "Record",
     "RecordId",
+    "WriteFailed",
     "start_strict_chunkserver",
 ]

@@ -48,7 +48,7 @@ class Appender:
         `retry.after` and `Patience.pause` say:
 
         1. The last chunk: `Master.last_index`, but none that is known to be full. If the file has no such
-           chunk yet, `Master.allocate` it, else `Master.locate` it. A record that may be in a chunk already
+           chunk yet, or one that is shared, `Master.allocate` it, else `Master.locate` it. A record that may be in a chunk already
            stays with that chunk until it is full, if the file still has it: there a copy can be recognised.
         2. `Master.lease` of its handle.
         3. Push the frame to the primary and on to the secondaries, under a data id never used before, so

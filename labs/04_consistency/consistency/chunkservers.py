@@ -78,6 +78,11 @@ class Chunkservers:
             case other:
                 raise BadReply(f"{primary} answered append with {other!r}; see docs/protocol.md")
 
+    def write(self, primary: str, handle: Handle, version: int, offset: int, data_id: str) -> None:
+        """Write pushed data at `offset` of the chunk. One at-most-once call."""
+        args = {"handle": handle, "version": version, "offset": offset, "data_id": data_id}
+        self._rpc.call(primary, "write", args, policy=APPEND)
+
     def read(self, replica: str, handle: Handle, offset: int, length: int, *, leased: bool = False) -> Part:
         """Up to `length` bytes at `offset` of the chunk as this replica has it; fewer only at its end.
 

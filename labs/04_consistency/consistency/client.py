@@ -18,6 +18,7 @@ from consistency.locations import Locations
 from consistency.master import Master
 from consistency.reader import Reader
 from consistency.records import Found, Record, RecordId
+from consistency.writer import Writer
 from labkit import Context
 
 PATIENCE = 300.0  # seconds until an operation is given up; longer than any repair by the cluster itself
@@ -43,6 +44,10 @@ class Client:
             ctx, self._master, chunkservers, locations, client_id=self.client_id, patience=patience
         )
 
+        self._writer = Writer(
+            ctx, self._master, chunkservers, locations, client_id=self.client_id, patience=patience
+        )
+
     def create(self, path: str) -> None:
         """Make an empty file at an absolute path such as `/log`.
 
@@ -64,6 +69,16 @@ class Client:
         """
         name = RecordId(*record_id) if record_id is not None else self._new_id()
         return self._appender.append(path, Record(name, bytes(body)))
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        """Write `data` at `offset` of the file, over what is there; what lies between the end and `offset` is a hole.
+
+        When it returns, all replicas have all pieces of it. Two writes to one range at once may leave a mixture of both
+        where they cross from one chunk into the next. WriteFailed; ValueError for a negative offset.
+        """
+        if offset < 0:
+            raise ValueError(f"cannot write at {offset}")
+        self._writer.write(path, offset, bytes(data))
 
     def scan(self, path: str, fresh: bool = True) -> list[Found]:
         """All valid records of the file, from start to end in file order, copies included.

@@ -17,6 +17,18 @@ class AppendFailed(LabError):
         self.definite = definite
 
 
+class WriteFailed(LabError):
+    """The write was not acknowledged as a whole. `__cause__` is the error of the last attempt.
+
+    definite: no write request for any piece of it ever left this client. Otherwise any piece may be there, on all
+    replicas or on some.
+    """
+
+    def __init__(self, message: str, *, definite: bool) -> None:
+        super().__init__(message)
+        self.definite = definite
+
+
 class ReadFailed(LabError):
     """No up-to-date replica could be read, so there is no answer rather than a part of one.
 

@@ -24,6 +24,7 @@ class Next(Enum):
     PUSH_AGAIN = "the same primary, the data pushed again"
     ASK_FOR_LEASE = "forget the chunk's lease, ask the master who is primary now"
     NEXT_CHUNK = "ask for the last chunk again; it must be one behind this one"
+    COPY_CHUNK = "ask the master for a copy of the chunk: it was in a snapshot, and is not mutated any more"
     LOOK_AGAIN = "forget the lease and all that is known of the file's chunks"
     GIVE_UP = "no attempt can succeed"
 
@@ -42,6 +43,7 @@ def after(error: errors.LabError) -> Step:
     - the record did not fit: the next chunk, at once
     - the data is not where it should be: push again, at once
     - the server asked is not the primary, or not of the version we believe in: a new lease, at once
+    - the chunk was in a snapshot (§3.4): have the file given a copy of its own, at once
     - no such chunk, whether the master or a chunkserver said so: look again, at once
     - no such file, invalid path, too large, and answers that mean a mistake in a program (bad arguments,
       unknown method, `BadReply`): give up

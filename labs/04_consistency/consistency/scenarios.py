@@ -5,6 +5,7 @@ that already holds one record. Each step is a list, a word and what it needs:
 
     ["append", client]                                begin an append; the next step does not wait for it
     ["scan", client, "fresh"]                         begin a scan; "cached": with what the client remembers of places
+    ["write", client, offset, size]                   begin a plain write to a second file; both are multiples of 16
     ["wait"]                                          until everything that was begun is done
     ["lose", kind, method, sender, receiver, count]   lose the next such messages; kind is "request" or "reply"
     ["hold", kind, method, sender, receiver, count]   keep the next such messages back, ["release"]: let all go
@@ -14,7 +15,7 @@ that already holds one record. Each step is a list, a word and what it needs:
     ["crash", node]    ["restart", node]              the disk survives
 
 Nodes are "c1", "c2", "master", and "primary", "secondary1", "secondary2": whoever they are when the scenario
-begins. At the end the harness heals, releases and restarts whatever the steps left broken, and then the checker looks.
+begins; "any" for either end of a message. Chunks have 4,096 bytes. At the end the harness heals, releases and restarts whatever the steps left broken, and then the checker looks.
 """
 
 from __future__ import annotations
@@ -34,3 +35,26 @@ def duplicate_record() -> list[Step]:
 def inconsistent_region() -> list[Step]:
     """Steps after which replicas differ in some region of the file."""
     raise NotImplementedError("lab 4 part D: a mutation that some replicas do and one never hears of")
+
+
+def undefined_region() -> list[Step]:
+    """Steps after which all replicas agree on a mixture of two writes, which neither client wrote."""
+    raise NotImplementedError(
+        "lab 4 part D: a write over a boundary is two mutations; keep one client between them while the "
+        "other writes"
+    )
+
+
+def stale_read() -> list[Step]:
+    """Steps after which a scan with cached places has missed a record acknowledged before it began."""
+    raise NotImplementedError(
+        "lab 4 part D: who is left behind, does not know it, and is still read by somebody?"
+    )
+
+
+def contradicting_orders() -> list[Step]:
+    """Steps after which two readers have read two records, each for the first time, in different orders."""
+    raise NotImplementedError(
+        "lab 4 part D: one replica lacks the first attempt of a record whose second attempt stands "
+        "behind another record"
+    )

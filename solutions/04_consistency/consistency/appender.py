@@ -37,6 +37,7 @@ class _Task:
     # Where the latest attempt went, as far as it came.
     index: int = 0
     handle: Handle | None = None
+    shared: bool = False  # the chunk there was in a snapshot
     request_left: bool = False
     # The chunk that the latest request was for, until it is known to be full.
     doubtful: int | None = None
@@ -70,7 +71,7 @@ class Appender:
         `retry.after` and `Patience.pause` say:
 
         1. The last chunk: `Master.last_index`, but none that is known to be full. If the file has no such
-           chunk yet, `Master.allocate` it, else `Master.locate` it. A record that may be in a chunk already
+           chunk yet, or one that is shared, `Master.allocate` it, else `Master.locate` it. A record that may be in a chunk already
            stays with that chunk until it is full, if the file still has it: there a copy can be recognised.
         2. `Master.lease` of its handle.
         3. Push the frame to the primary and on to the secondaries, under a data id never used before, so
@@ -119,17 +120,18 @@ class Appender:
         task.index = max(last, task.first_index)
         if task.doubtful is not None and task.doubtful <= last:
             task.index = task.doubtful
-        if task.index > last:
+        if task.index > last or task.shared:
             chunk = self._master.allocate(task.path, task.index)
         else:
             chunk = self._master.locate(task.path, task.index)
-        task.handle = chunk.handle
+        task.handle, task.shared = chunk.handle, False
         return chunk
 
     def _prepare(self, task: _Task, step: Next) -> None:
         # lab 4 part C
         if step is not Next.PUSH_AGAIN and task.handle is not None:
             self._locations.forget_lease(task.handle)
+        task.shared = task.shared or step is Next.COPY_CHUNK
         if step is Next.NEXT_CHUNK:
             # Others may have filled more than one chunk meanwhile: ask for the last instead of counting up.
             task.first_index, task.doubtful = task.index + 1, None

@@ -55,11 +55,12 @@ class Writer:
     def _piece(self, path: str, index: int, within: int, piece: bytes, *, begun: bool) -> None:
         # lab 4 part A
         patience = Patience(self._ctx.clock.now(), self._patience, self._ctx.rng)
-        sent = begun
+        sent, shared = begun, False
         while True:
             chunk: Chunk | None = None
             try:
-                chunk = self._chunk(path, index)
+                chunk = self._master.allocate(path, index) if shared else self._chunk(path, index)
+                shared = False
                 lease = self._master.lease(chunk.handle)
                 data_id = f"{self._client_id:016x}-w{next(self._pushes)}"
                 self._chunkservers.push((lease.primary, *lease.secondaries), data_id, piece)
@@ -76,6 +77,7 @@ class Writer:
                     raise WriteFailed(f"{path}: not written: {error}", definite=not sent) from error
                 if chunk is not None:
                     self._locations.forget_lease(chunk.handle)
+                shared = shared or step.next is Next.COPY_CHUNK
                 if step.next is Next.LOOK_AGAIN:
                     self._locations.forget(path)
             self._ctx.clock.sleep(pause)

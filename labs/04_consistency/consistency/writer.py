@@ -1,0 +1,44 @@
+"""Plain writes: bytes at an offset that the client chooses (GFS §2.7.1, §3.1).
+
+A write that crosses from one chunk into the next is split into one mutation for each. Each of them is ordered by its own
+chunk's primary, and nobody orders them together: of two clients that write the same range at once, one may come last in
+the first chunk and the other in the second. All replicas then agree on a mixture that nobody wrote: consistent, but
+undefined.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from consistency.chunkservers import Chunkservers
+from consistency.locations import Locations
+from consistency.master import Master
+from labkit import Context
+
+
+class Writer:
+    """Writes. `patience` is in seconds, for each piece; `client_id` makes data ids unique."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        master: Master,
+        chunkservers: Chunkservers,
+        locations: Locations,
+        *,
+        client_id: int,
+        patience: float,
+    ) -> None:
+        self._ctx = ctx
+        self._master = master
+        self._chunkservers = chunkservers
+        self._locations = locations
+        self._client_id = client_id
+        self._patience = patience
+        self._pushes = itertools.count(1)
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        """Write `data` at `offset` of the file, piece by piece, in file order. See `Client.write`."""
+        raise NotImplementedError(
+            "lab 4 part A: divmod(offset, chunk_size), as in Reader.read; one piece after the other"
+        )
