@@ -33,6 +33,11 @@ def test_padding_is_consistent_however_it_is_cut() -> None:
     assert spans(one, other) == [(0, 10, State.CONSISTENT)]
 
 
+def test_data_of_a_write_is_the_same_however_it_is_cut() -> None:
+    one, other = tiles((Kind.WRITE, "w", 10)), tiles((Kind.WRITE, "w", 4), (Kind.WRITE, "w", 6))
+    assert spans(one, other) == [(0, 10, State.CONSISTENT)]
+
+
 def test_shorter_replica_makes_the_rest_inconsistent() -> None:
     one, other = tiles((RECORD, "a", 10), (RECORD, "b", 5)), tiles((RECORD, "a", 10))
     assert spans(one, other) == [(0, 10, State.DEFINED), (10, 15, State.INCONSISTENT)]

@@ -74,13 +74,22 @@ def _pieces(replicas: Sequence[Sequence[Segment]]) -> Iterator[tuple[int, int, C
             yield start, end, tuple(columns)
 
 
-def _shown(columns: Columns) -> tuple[object, ...]:
+def _shown(columns: Columns) -> list[object]:
     """Equal for two pieces, or for two columns of one, exactly when they are known to show the same bytes.
 
-    Zeros are zeros wherever their segment begins. Anything else is the same only as the same segment: of
-    fragments we know whose they are and how long, not which part of the record they hold.
+    Zeros are zeros wherever their segment begins, and data of a write is what that write puts there. Anything else
+    is the same only as the same segment: of fragments we know whose they are and how long, not which part of the
+    record they hold.
     """
-    return tuple(Kind.PADDING if held is not None and held.kind is Kind.PADDING else held for held in columns)
+    shown: list[object] = []
+    for held in columns:
+        if held is not None and held[2] is Kind.PADDING:
+            shown.append(Kind.PADDING)
+        elif held is not None and held[2] is Kind.WRITE:
+            shown.append(held[3])
+        else:
+            shown.append(held)
+    return shown
 
 
 def _state(columns: Columns) -> State:
