@@ -17,7 +17,10 @@ MAX_DEPTH = 64
 def pack(value: Any) -> bytes:
     """`value` as msgpack bytes. ValueError or TypeError, in words, when it is not of the kinds above."""
     _refuse_odd_values(value, MAX_DEPTH)
-    return cast(bytes, msgpack.packb(value, use_bin_type=True))  # pyright: ignore[reportUnknownMemberType]
+    try:
+        return cast(bytes, msgpack.packb(value, use_bin_type=True))  # pyright: ignore[reportUnknownMemberType]
+    except OverflowError as error:
+        raise ValueError("an integer does not fit into 64 bits") from error
 
 
 def unpack(data: bytes | bytearray | memoryview) -> Any:
@@ -37,13 +40,13 @@ def unpack(data: bytes | bytearray | memoryview) -> Any:
         raise ValueError(f"not a msgpack value: {error or type(error).__name__}") from error
 
 
+_LEAVES = frozenset((str, bytes, bool, int, float, type(None)))  # msgpack itself knows which integers fit
+
+
 def _refuse_odd_values(value: Any, depth: int) -> None:
+    """Every header passes here, so a leaf costs no call of its own."""
     kind = type(cast(object, value))
-    if kind is str or kind is bytes or kind is bool or value is None or kind is float:
-        return
-    if kind is int:
-        if not -(2**63) <= value < 2**64:
-            raise ValueError(f"the integer {value} does not fit into 64 bits")
+    if kind in _LEAVES:
         return
     if depth == 0:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
@@ -51,11 +54,13 @@ def _refuse_odd_values(value: Any, depth: int) -> None:
         for key, item in value.items():
             if type(key) is not str:
                 raise TypeError(f"map keys must be str, not {type(key).__name__}")
-            _refuse_odd_values(item, depth - 1)
+            if type(item) not in _LEAVES:
+                _refuse_odd_values(item, depth - 1)
         return
     if kind is list or kind is tuple:
         for item in value:
-            _refuse_odd_values(item, depth - 1)
+            if type(item) not in _LEAVES:
+                _refuse_odd_values(item, depth - 1)
         return
     raise TypeError(
         f"{kind.__name__} values cannot be sent; use None, bool, int, float, str, bytes, list, dict"
