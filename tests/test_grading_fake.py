@@ -130,6 +130,8 @@ def test_the_json_has_exactly_the_documented_shape(tmp_path: Path) -> None:
                         "status": "passed",
                         "score": 5,
                         "max_score": 5,
+                        "attempts": 1,
+                        "failures": 0,
                         "message": "",
                         "replay": "python grader.py lab04 --solution --only test_yes --seed 1",
                     }

@@ -205,5 +205,5 @@ def test_pytest_itself_is_silent(report: dict[str, Any]) -> None:
 
 
 def test_nothing_is_written_beside_the_requested_files(report: dict[str, Any]) -> None:
-    known = {"lab.toml", "test_all.py", "__init__.py", "report.json", "report.xml"}
+    known = {"lab.toml", "test_all.py", "__init__.py", "report.json", "report.xml", "last-runs.json"}
     assert {path.name for path in report["root"].rglob("*") if path.is_file()} == known

@@ -140,7 +140,7 @@ def test_an_interrupted_run_tears_down_and_says_what_it_has(kit: FakeKit, number
     kit.lab("lab01", parts, _INTERRUPTED)
     witness = kit.root / "witness"
 
-    run = kit.run("lab01", "--json", "out.json", WITNESS=str(witness), SIGNAL=str(int(number)))
+    run = kit.run("lab01", "--jobs", 1, "--json", "out.json", WITNESS=str(witness), SIGNAL=str(int(number)))
 
     assert run.returncode == 2, run.stderr
     assert f"interrupted by {number.name} after 1 of 3 tests" in run.stdout
@@ -165,7 +165,7 @@ def test_an_interruption_never_cuts_a_teardown_short(kit: FakeKit) -> None:
     kit.lab("lab01", {"A": {"test_first": 1, "test_never": 1}}, _DURING_TEARDOWN)
     witness = kit.root / "witness"
 
-    run = kit.run("lab01", WITNESS=str(witness))
+    run = kit.run("lab01", "--jobs", 1, WITNESS=str(witness))
 
     assert run.returncode == 2
     assert witness.read_text() == "torn down "

@@ -17,16 +17,19 @@ import click
 
 from harness.grading import exports
 from harness.grading.hunt import hunt, replay
-from harness.grading.manifest import ManifestError, load_all
+from harness.grading.manifest import LabManifest, ManifestError, load_all
 from harness.grading.measure import measure
+from harness.grading.memory import recall, remember
 from harness.grading.plugin import Settings
 from harness.grading.progress import Progress
-from harness.grading.runner import grade
+from harness.grading.runner import grade, usual_jobs
+from harness.grading.score import Report
 from harness.grading.screen import screen
 from harness.grading.seeds import random_seed
 from harness.grading.selection import SelectionError, lab_name, labs_named, select
 from harness.grading.selftest import selftest
 from harness.grading.terminal import show_list, show_report
+from harness.grading.watch import changed, snapshot
 from harness.workspace import KIT, LABS, Workspace, WorkspaceError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -85,6 +88,17 @@ def _options(command: _Command) -> _Command:
             ),
             click.option("--seed", type=click.IntRange(0), help="Replay with this seed (random by default)."),
             click.option("--repeat", type=click.IntRange(1), default=1, help="Run each test N times."),
+            click.option(
+                "--failed", is_flag=True, help="Only the tests that did not pass the last time they ran."
+            ),
+            click.option(
+                "--watch", is_flag=True, help="Grade again whenever a file is saved; Ctrl-C ends it."
+            ),
+            click.option(
+                "--jobs",
+                type=click.IntRange(1),
+                help="So many tests side by side (2 per processor, at most 4).",
+            ),
             click.option("--json", "json_file", metavar="FILE", help="Write the results as JSON."),
             click.option("--junit", "junit_file", metavar="FILE", help="Write the results as JUnit XML."),
             click.option(
@@ -204,6 +218,9 @@ def _grade(
     only: Sequence[str],
     seed: int | None,
     repeat: int,
+    failed: bool,
+    watch: bool,
+    jobs: int | None,
     json_file: str | None,
     junit_file: str | None,
     listing: bool,
@@ -220,17 +237,55 @@ def _grade(
     files = {Path(name): render for name, render in _renderers(json_file, junit_file)}
     for path in files:
         exports.check_writable(path)
-    settings = Settings(workspace, random_seed() if seed is None else seed, repeat, kit.fixtures)
+
+    def once() -> Report:
+        settings = Settings(
+            workspace,
+            random_seed() if seed is None else seed,
+            repeat,
+            kit.fixtures,
+            jobs or usual_jobs(),
+            recall(kit.root).seconds(workspace.implementation),
+        )
+        wanted = _failed(kit.root, manifests, workspace) if failed else manifests
+        report = _show(
+            kit.root, wanted, settings, selected=bool(only) or wanted is not manifests, verbose=verbose
+        )
+        if not report.interrupted:  # a file with half of the results would be taken for the whole
+            for path, render in files.items():
+                exports.write(path, render(report))
+        return report
+
+    directories = [*workspace.roots.values(), *(manifest.directory for manifest in manifests)]
+    before = snapshot(directories)
+    report = once()
+    while watch and not report.interrupted:
+        # Before the run, not after it: what is saved meanwhile wants a run of its own.
+        before = changed(before, lambda: snapshot(directories))
+        report = once()
+    return report.exit_code
+
+
+def _show(
+    kit: Path, manifests: Sequence[LabManifest], settings: Settings, *, selected: bool, verbose: bool
+) -> Report:
+    """Grade and tell."""
     with screen() as console:
         total = sum(len(manifest.tests) for manifest in manifests)
         with Progress(console, total, verbose=verbose) as progress:
-            report = grade(kit.root, manifests, settings, progress, selected=bool(only))
+            report = grade(kit, manifests, settings, progress, selected=selected)
+        remember(kit, report)
         show_report(console, report)
-    if report.interrupted:
-        return report.exit_code  # a file with half of the results would be taken for the whole
-    for path, render in files.items():
-        exports.write(path, render(report))
-    return report.exit_code
+    return report
+
+
+def _failed(kit: Path, manifests: Sequence[LabManifest], workspace: Workspace) -> Sequence[LabManifest]:
+    """What did not pass the last time; everything when nothing is known of that."""
+    wanted = recall(kit).failed(manifests, workspace.implementation)
+    if not wanted:
+        return manifests
+    reduced = [manifest.only(wanted) for manifest in manifests]
+    return [manifest for manifest in reduced if manifest.parts]
 
 
 def _renderers(json_file: str | None, junit_file: str | None) -> list[tuple[str, Callable[[Any], str]]]:

@@ -122,6 +122,8 @@ def _lab(lab: LabResult) -> dict[str, Any]:
                 "score": result.score,
                 "max_score": result.test.points,
                 "seconds": round(result.seconds, 3),
+                "attempts": result.attempts,
+                "failures": result.failures,
                 "message": result.message,
                 "replay": result.replay,
             }

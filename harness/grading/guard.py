@@ -22,7 +22,7 @@ from harness.patience import Deadline
 
 TEARDOWN_SECONDS = 15.0
 _AGAIN_SECONDS = 0.25
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,7 +42,7 @@ class RunGuard:
     def installed(self) -> Generator[None, None, None]:
         """Handle the signals until the end; a signal that was ignored (nohup) stays ignored."""
         before: dict[signal.Signals, Any] = {}
-        for number in _STOPPING:
+        for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, self._stop)
         before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._expire)

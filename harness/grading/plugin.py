@@ -10,7 +10,8 @@ test's own random seed. If ``harness.fixtures`` exists, its fixtures are there t
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -29,6 +30,8 @@ class Settings:
     seed: int
     repeat: int = 1
     fixtures: str = "harness.fixtures"
+    jobs: int = 1  # tests side by side
+    expected_seconds: Mapping[str, float] = field(default_factory=dict[str, float])  # by key, as far as known
 
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()

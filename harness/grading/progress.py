@@ -1,6 +1,6 @@
 """What a person sees while tests run.
 
-On a terminal: one line that says which test is running, and with ``-v`` a line for each finished test
+On a terminal: one line that says which test has begun last, and with ``-v`` a line for each finished test
 above it. Elsewhere: a plain line for each finished test.
 """
 
@@ -22,8 +22,7 @@ class Progress:
         self._console = console
         self._total = total
         self._verbose = verbose
-        self._done = 0
-        self._current: str | None = None
+        self._begun: dict[str, GradedTest] = {}
         self._live: Live | None = None
         if console.is_terminal and not console.is_dumb_terminal:
             # No refreshing thread: a line changes only when a test begins.
@@ -48,16 +47,15 @@ class Progress:
             self._live.stop()
 
     def started(self, test: GradedTest) -> None:
-        """Show which test is running."""
-        if self._live is not None and self._current != test.key:
-            self._current = test.key
-            line = Text(f"{test.lab} {self._done + 1}/{self._total}  {test.claim.title}", "dim")
+        """Show which test has begun last."""
+        if self._live is not None and test.key not in self._begun:
+            self._begun[test.key] = test
+            line = Text(f"{test.lab} {len(self._begun)}/{self._total}  {test.claim.title}", "dim")
             line.truncate(self._console.width - 1, overflow="ellipsis")
             self._live.update(line, refresh=True)
 
     def finished(self, result: TestResult) -> None:
         """Show how a test ended, where there is no live line or more was asked for."""
-        self._done += 1
         if self._live is not None and not self._verbose:
             return
         test = result.test

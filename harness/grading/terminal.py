@@ -145,7 +145,7 @@ def _show_end(console: Console, report: Report) -> None:
         faults, points = report.covered["faults"], report.covered["points"]
         console.print(f"{faults} faults injected, {points} protocol points covered")
     if report.selected:
-        console.print("Only the selected tests were run and counted (--only).")
+        console.print("Only the selected tests were run and counted (--only, --failed).")
     if len(report.labs) > 1 or report.selected or report.interrupted:
         console.print(Text(f"total {report.score} / {report.max_score}", "bold"))
     if report.exit_code == 2 and not report.interrupted:

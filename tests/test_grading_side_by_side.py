@@ -1,0 +1,143 @@
+"""Several tests at a time, only those that failed, and again at every save."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.test_grading_fake import FakeKit, results_of
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> FakeKit:
+    return FakeKit(tmp_path)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen"
+        time.sleep(0.01)
+
+
+_MEETING = """
+from pathlib import Path
+def meet(mine, other):
+    Path(os.environ["PLACE"], mine).touch()
+    deadline = time.monotonic() + 50
+    while not Path(os.environ["PLACE"], other).exists():
+        expect(time.monotonic() < deadline, "alone")
+        time.sleep(0.01)
+def test_here(): meet("here", "there")
+def test_there(): meet("there", "here")
+def test_alone(): pass
+"""
+
+
+def test_tests_run_side_by_side_and_are_reported_in_the_order_of_the_manifest(kit: FakeKit) -> None:
+    names = ["test_there", "test_alone", "test_here"]
+    kit.lab("lab01", {"A": dict.fromkeys(names, 1)}, _MEETING)
+
+    report = kit.graded("lab01", "--jobs", 2, PLACE=str(kit.root))
+
+    assert report["score"] == 3, report
+    assert list(results_of(report)) == names
+
+
+_KILLED = """
+def test_first(): pass
+def test_killed(): os.kill(os.getpid(), signal.SIGKILL)
+def test_last(): pass
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_worker_that_is_killed_costs_one_test_and_is_replaced(kit: FakeKit, jobs: int) -> None:
+    kit.lab("lab01", {"A": dict.fromkeys(("test_first", "test_killed", "test_last"), 1)}, _KILLED)
+
+    report = kit.graded("lab01", "--jobs", jobs)
+
+    statuses = {name: test["status"] for name, test in results_of(report).items()}
+    assert statuses == {"test_first": "passed", "test_killed": "error", "test_last": "passed"}
+    assert "killed from outside (SIGKILL)" in results_of(report)["test_killed"]["message"]
+    assert report["run"].returncode == 2
+
+
+_HOLDING = """
+from pathlib import Path
+@pytest.fixture
+def held(request):
+    Path(os.environ["PLACE"], request.node.name).touch()
+    yield
+    Path(os.environ["PLACE"], request.node.name).unlink()
+def test_one(held): time.sleep(50)
+def test_two(held): time.sleep(50)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda one: one.name)
+def test_a_signal_to_the_grader_ends_all_workers(kit: FakeKit, number: signal.Signals) -> None:
+    kit.lab("lab01", {"A": {"test_one": 1, "test_two": 1}}, _HOLDING)
+    place = kit.root / "place"
+    place.mkdir()
+    environment = {**os.environ, "PLACE": str(place)}
+    with subprocess.Popen(
+        kit.command("lab01", "--jobs", 2), env=environment, stdout=subprocess.DEVNULL
+    ) as child:
+        until(lambda: len(list(place.iterdir())) == 2, "the start of both tests")
+        child.send_signal(number)
+        child.wait(60)
+    until(lambda: not list(place.iterdir()), "the end of both tests")
+    assert child.returncode == (2 if number != signal.SIGKILL else -signal.SIGKILL)
+
+
+_TWO = "def test_good(): pass\ndef test_bad(): assert False\ndef test_worse(): assert False"
+
+
+def test_failed_runs_what_failed_the_last_time(kit: FakeKit) -> None:
+    kit.lab("lab01", {"A": {"test_good": 1, "test_bad": 2, "test_worse": 4}}, _TWO)
+    assert list(results_of(kit.graded("lab01", "--failed"))) == ["test_good", "test_bad", "test_worse"]
+
+    assert list(results_of(kit.graded("lab01", "--failed"))) == ["test_bad", "test_worse"]
+
+    kit.tests("lab01", _TWO.replace("test_bad(): assert False", "test_bad(): pass"))
+    assert kit.graded("lab01", "--failed")["score"] == 2
+    assert list(results_of(kit.graded("lab01", "--failed"))) == ["test_worse"]
+    assert list(results_of(kit.graded("lab01", "--failed", "--solution"))) == [
+        "test_good",
+        "test_bad",
+        "test_worse",
+    ], "another implementation has its own memory"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"labs": 3}', '{"labs": {"lab01:test_good": []}}', "\0"])
+def test_a_broken_memory_is_no_memory(kit: FakeKit, text: str) -> None:
+    kit.lab("lab01", {"A": {"test_good": 1}}, "def test_good(): pass")
+    file = kit.root / ".labkit" / "last-runs.json"
+    file.parent.mkdir()
+    file.write_text(text)
+
+    assert kit.graded("lab01", "--failed")["score"] == 1
+    assert json.loads(file.read_text())["labs"]["lab01:test_good"][0] == "passed"
+
+
+def test_watch_grades_again_when_a_file_is_saved(kit: FakeKit) -> None:
+    kit.lab("lab01", {"A": {"test_it": 1}}, "def test_it(): assert False")
+    shown = kit.root / "shown"
+    with (
+        shown.open("w") as file,
+        subprocess.Popen(kit.command("lab01", "--watch"), stdout=file, stderr=file) as child,
+    ):
+        until(lambda: "0 / 1" in shown.read_text(), "the first report")
+        kit.tests("lab01", "def test_it(): pass")
+        until(lambda: "1 / 1" in shown.read_text(), "the second report")
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == 2
+    assert "Traceback" not in shown.read_text()
