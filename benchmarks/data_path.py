@@ -64,10 +64,10 @@ def main() -> None:
 
 def transfers(cell: Cell) -> list[Ratio]:
     """Reads by several readers, and writes to three replicas, each against raw sockets (and files)."""
-    start = cell.package("chunkserver").start
+    start = reference("chunkserver").start
     for name in SERVERS:
         cell.start(name, start)
-    directory = Path(tempfile.mkdtemp(dir=cell.context("raw").disk._directory))  # pyright: ignore
+    directory = Path(tempfile.mkdtemp(dir=cell.disks))
     for name, following in zip(RAW, (*RAW[1:], None), strict=True):
         cell.start(name, lambda context, following=following: raw_server(context, following, directory))
     prepare(cell)
@@ -98,7 +98,7 @@ def compared(
 
 def prepare(cell: Cell) -> None:
     """Chunk 1 with data for readers on all servers; chunks to write to are made by the writer."""
-    user = User(cell.package("rpc").Client(cell.context("setup")))
+    user = User(reference("rpc").Client(cell.context("setup")))
     user.make(1)
     for _ in range(PREPARED):
         user.append(1, os.urandom(MEGABYTE))
@@ -141,9 +141,7 @@ class User:
 
 
 def user(context: Context) -> User:
-    import rpc  # only here, in a node: the reference's
-
-    return User(rpc.Client(context))
+    return User(reference("rpc").Client(context))
 
 
 def reader(context: Context) -> Callable[[], object]:
@@ -254,15 +252,11 @@ def small_appends(cell: Cell) -> Ratio:
 
 
 def null_server(context: Context) -> None:
-    import rpc
-
-    rpc.Server(context, {"null": lambda: None}).start()
+    reference("rpc").Server(context, {"null": lambda: None}).start()
 
 
 def null_caller(context: Context) -> Callable[[], object]:
-    import rpc
-
-    client = rpc.Client(context)
+    client = reference("rpc").Client(context)
     return lambda: client.call("null", "null")
 
 
@@ -277,8 +271,8 @@ def kb_appender(context: Context) -> Callable[[], object]:
 
 def steady_memory(cell: Cell) -> Ratio:
     """A chunkserver's memory after 1 GB has been pushed to it and appended, against what it was after 256 MB."""
-    pid = cell.start("lone", cell.package("chunkserver").start)
-    streaming = User(cell.package("rpc").Client(cell.context("streaming")))
+    pid = cell.start("lone", reference("chunkserver").start)
+    streaming = User(reference("rpc").Client(cell.context("streaming")))
     data = os.urandom(MEGABYTE)
     warm = 0
     for turn in range(STREAMED // MEGABYTE):

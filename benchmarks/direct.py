@@ -18,7 +18,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from harness.workspace import Workspace
@@ -36,15 +35,11 @@ class Cell:
 
     def __init__(self, directory: Path, disks: Path, limits: Mapping[str, Any]) -> None:
         self._directory = directory
-        self._disks = disks
+        self.disks = disks
         self._limits = Limits.from_config(limits)
         self._children: list[int] = []
         for root in Workspace.solution().roots.values():
             sys.path.insert(0, str(root))
-
-    def package(self, name: str) -> ModuleType:
-        """One of the reference's packages."""
-        return importlib.import_module(name)
 
     def context(self, name: str) -> Context:
         def announce(port: int) -> None:
@@ -62,7 +57,7 @@ class Cell:
             name=name,
             config={"master": "master"},
             clock=SystemClock(),
-            disk=OsDisk(self._disks / name),
+            disk=OsDisk(self.disks / name),
             network=DirectNetwork(port_of, announce),
             rng=random.Random(name),
             limits=self._limits,
@@ -112,6 +107,11 @@ class Cell:
                 signal.pause()
         self._children.append(pid)
         return pid
+
+
+def reference(name: str) -> Any:
+    """One of the reference's packages; there is a Cell already."""
+    return importlib.import_module(name)
 
 
 class Worker:
