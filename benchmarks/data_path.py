@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.direct import Cell, rate, resident
+from benchmarks.direct import Cell, rate, reference, resident
 from benchmarks.ratios import Ratio, finish, interleave, median_ratio, pin
 from labkit import Context
 
