@@ -104,6 +104,7 @@ def test_every_word_does_what_it_says(cluster: Cluster, monkeypatch: pytest.Monk
         ["crash", "secondary1"],
         ["restart", "secondary1"],
         ["crash", "secondary1"],
+        ["write", "c1", 4000, 192],
     ]
     assert {str(step[0]) for step in steps} == set(FORMS)
     scenario.run(steps)

@@ -23,7 +23,16 @@ def start(context: Context, packages: Packages) -> Commands:
         """The same without duplicates."""
         return [_row(found) for found in client.records(path)]
 
+    followers: dict[str, Any] = {}
+
+    def follow(path: str) -> list[list[int]]:
+        """What is new since the last time, in the same form."""
+        if path not in followers:
+            followers[path] = client.follow(path)
+        return [_row(found) for found in followers[path].more()]
+
     return {
+        "follow": follow,
         "create": client.create,
         "append": append,
         "scan": scan,

@@ -13,6 +13,7 @@ import rpc
 
 from consistency.appender import Appender
 from consistency.chunkservers import Chunkservers
+from consistency.follower import Follower
 from consistency.leased import LeasedReader
 from consistency.locations import Locations
 from consistency.master import Master
@@ -96,6 +97,10 @@ class Client:
     def records(self, path: str) -> list[Found]:
         """What an application wants: the file opened anew and scanned, each record once, its first copy."""
         raise NotImplementedError("lab 4 part B: scan and without_duplicates")
+
+    def follow(self, path: str) -> Follower:
+        """A reader that follows the file as it grows: each `more()` returns what is new, each record once."""
+        return Follower(self._reader, path)
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         """`length` bytes of the file from `offset` on, across chunks; fewer only at the end of the file.

@@ -130,6 +130,37 @@ def test_read_across_chunks(cluster: Cluster) -> None:
 
 
 @claim(
+    "A write crosses from one chunk into the next; before it there may be a hole, behind it the file ends",
+    hint="split the range at chunk boundaries, and have the master allocate the chunks in between, one after the other",
+    read="labs/04_consistency/README.md#part-a-the-client-library",
+)
+def test_write_across_chunks(cluster: Cluster) -> None:
+    gfs = Gfs(cluster)
+    gfs.begin(LOG)
+    cluster.call("c1", "create", path="/page")
+    size = gfs.limits.chunk_size
+    offset, content = size + 1008, records.page(1, 1, size + 160)
+    cluster.call("c1", "write", path="/page", offset=offset, data=content)
+    cluster.call("c2", "write", path="/page", offset=offset + 16, data=records.page(2, 1, 32))
+    wanted = bytes(offset) + content[:16] + records.page(2, 1, 32) + content[48:]
+    stored = gfs.truth.contents("/page")
+    expect(
+        stored == wanted,
+        "the file does not hold what two writes left in it",
+        expected=f"{len(wanted)} bytes: zeros up to {offset}, then the writes",
+        seen=f"{len(stored)} bytes" + (", not the same" if len(stored) == len(wanted) else ""),
+    )
+    for at, length in ((0, len(wanted) + 100), (offset - 50, 100), (2 * size - 8, 16), (len(wanted), 10)):
+        got = cluster.call("c2", "read", path="/page", offset=at, length=length)
+        expect(
+            got == wanted[at : at + length],
+            f"a read of {length} bytes at {at} tells holes, data and the end of the file wrongly apart",
+            expected=f"{len(wanted[at : at + length])} bytes; a hole reads as zeros, behind the end there is nothing",
+            seen=f"{len(got)} bytes",
+        )
+
+
+@claim(
     "A dead replica is not the end of a read",
     hint="whatever a replica answers but bytes makes it useless for this read: try the next",
     read="labs/04_consistency/README.md#part-a-the-client-library",

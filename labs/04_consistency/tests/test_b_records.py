@@ -6,7 +6,9 @@ from harness import records
 from harness.cluster import Cluster
 from harness.gfs import Gfs
 from harness.grading import claim, expect
+from harness.history import InvokeAppend
 from harness.network.faults import Aim, Drop
+from harness.workload import Operation
 from labkit.checksum import crc32c
 from labkit.protocol import RECORD, RECORD_MAGIC
 
@@ -138,3 +140,48 @@ def test_each_record_once(cluster: Cluster) -> None:
     expect(
         len(got) == acknowledged, "a record is missing", expected=f"{acknowledged} records", seen=named(got)
     )
+
+
+@claim(
+    "A reader that follows a growing file returns every record once, whatever is appended twice or moved to the next chunk",
+    hint="the last chunk may change anywhere behind what was acknowledged: read it again, and tell by identity what is new",
+    read="labs/04_consistency/README.md#part-b-records",
+)
+def test_following_a_growing_file(cluster: Cluster) -> None:
+    gfs = started(cluster)
+    followed = rows(cluster, "follow")
+    for _ in range(3):
+        before = gfs.attempts("c1")
+        cluster.network.add(Drop(Aim("append", "reply", receiver="c1", times=None)))
+        gfs.note("c1 gets no answers to append")
+        copied = gfs.workload.append("c1", LOG, 700)
+        gfs.pass_until(
+            lambda before=before, copied=copied: gfs.attempts("c1") >= before + 2 or copied.done.is_set(),
+            "a second attempt of the append",
+        )
+        followed += rows(cluster, "follow")
+        cluster.network.heal()
+        gfs.finish(copied)
+        followed += rows(cluster, "follow")
+        missed = [one for one in gfs.workload.operations if one.acknowledged and not returned(one, followed)]
+        expect(
+            not missed,
+            "a follower has not returned a record that was acknowledged before it asked for more",
+            expected="; ".join(
+                str(one.invoke.record) for one in missed if isinstance(one.invoke, InvokeAppend)
+            ),
+            seen=named(followed),
+        )
+    names = [(writer, sequence) for _, writer, sequence, _ in followed]
+    expect(
+        len(set(names)) == len(names),
+        "a follower returns a record twice",
+        expected="each record once, though the file holds copies",
+        seen=named(followed),
+    )
+
+
+def returned(append: Operation, followed: list[Row]) -> bool:
+    """Whether the record of an append is among the rows."""
+    assert isinstance(append.invoke, InvokeAppend)
+    return any(append.invoke.record == records.record_id(row[1], row[2]) for row in followed)

@@ -9,6 +9,7 @@ Read in this order:
     chunkservers.py      the chunkservers (given)
     reader.py        A B choice of replica, reading, scanning
     retry.py         C   what an error means, what to do next
+    follower.py      B   a reader that follows a growing file
     writer.py        A   plain writes
     appender.py      C   record append
     client.py            the whole (given, but for one method)

@@ -13,6 +13,7 @@ import rpc
 
 from consistency.appender import Appender
 from consistency.chunkservers import Chunkservers
+from consistency.follower import Follower
 from consistency.leased import LeasedReader
 from consistency.locations import Locations
 from consistency.master import Master
@@ -97,6 +98,10 @@ class Client:
         """What an application wants: the file opened anew and scanned, each record once, its first copy."""
         # lab 4 part B: scan and without_duplicates
         return without_duplicates(self.scan(path))
+
+    def follow(self, path: str) -> Follower:
+        """A reader that follows the file as it grows: each `more()` returns what is new, each record once."""
+        return Follower(self._reader, path)
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         """`length` bytes of the file from `offset` on, across chunks; fewer only at the end of the file.
