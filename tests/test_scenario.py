@@ -93,6 +93,8 @@ def test_every_word_does_what_it_says(cluster: Cluster, monkeypatch: pytest.Monk
         ["pass", 2.0],
         ["release"],
         ["wait"],
+        ["write", "c1", 4000, 192],
+        ["wait"],
         ["lose", "request", "lookup", "c2", "master", 1],
         ["scan", "c2", "fresh"],
         ["partition", ["secondary2"], ["primary", "master"]],
@@ -104,15 +106,14 @@ def test_every_word_does_what_it_says(cluster: Cluster, monkeypatch: pytest.Monk
         ["crash", "secondary1"],
         ["restart", "secondary1"],
         ["crash", "secondary1"],
-        ["write", "c1", 4000, 192],
     ]
     assert {str(step[0]) for step in steps} == set(FORMS)
     scenario.run(steps)
     assert faults == [Hold, Drop, Partition]
     assert cluster.crashes == 2 and all(node.alive for node in cluster.nodes.values())
-    assert scenario.gfs.judge("/log").valid
+    assert scenario.gfs.judge("/log", "/page").valid
     history = scenario.gfs.history
     assert history is not None
-    assert [scan.opened for scan in history.scans] == [True, False, True]
-    assert len(history.appends) == 4
+    assert [scan.opened for scan in history.scans] == [True, False, True, True]
+    assert len(history.appends) == 5 and len(history.writes) == 1
     assert "crash cs" in "".join(fault.what for fault in history.faults)

@@ -22,7 +22,7 @@ def played(name: str, cluster: Cluster, make_cluster: MakeCluster) -> Gfs:
 
 def outcome(name: str, cluster: Cluster, make_cluster: MakeCluster) -> Verdict:
     """What a scenario of the student does to the reference."""
-    return played(name, cluster, make_cluster).judge(LOG)
+    return played(name, cluster, make_cluster).judge(LOG, PAGE)
 
 
 @claim(
@@ -69,7 +69,7 @@ def test_inconsistent_region(cluster: Cluster, make_cluster: MakeCluster) -> Non
     read="labs/04_consistency/README.md#part-d-make-it-go-wrong",
 )
 def test_undefined_region(cluster: Cluster, make_cluster: MakeCluster) -> None:
-    statistics = played("undefined_region", cluster, make_cluster).judge(LOG, PAGE).statistics
+    statistics = outcome("undefined_region", cluster, make_cluster).statistics
     expect(
         statistics.undefined_bytes > 0,
         "every byte is as one of the writes left it, after your events",
@@ -108,7 +108,7 @@ def test_stale_read(cluster: Cluster, make_cluster: MakeCluster) -> None:
 )
 def test_contradicting_orders(cluster: Cluster, make_cluster: MakeCluster) -> None:
     gfs = played("contradicting_orders", cluster, make_cluster)
-    gfs.judge(LOG)
+    gfs.judge(LOG, PAGE)
     assert gfs.history is not None
     expect(
         contradicting_readers(gfs.history),

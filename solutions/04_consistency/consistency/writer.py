@@ -1,9 +1,9 @@
 """Plain writes: bytes at an offset that the client chooses (GFS §2.7.1, §3.1).
 
-A write that crosses from one chunk into the next is split into one mutation for each. Each of them is ordered by its own
-chunk's primary, and nobody orders them together: of two clients that write the same range at once, one may come last in
-the first chunk and the other in the second. All replicas then agree on a mixture that nobody wrote: consistent, but
-undefined.
+A write that crosses from one chunk into the next is split into one mutation for each, and into more if it is large. Each
+is ordered by its chunk's primary, and nobody orders them together: of two clients that write the same range at once, one
+may come last in the first chunk and the other in the second. All replicas then agree on a mixture that nobody wrote:
+consistent, but undefined.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Writer:
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         """Write `data` at `offset` of the file, piece by piece, in file order. See `Client.write`."""
-        # lab 4 part A: divmod(offset, chunk_size), as in Reader.read; one piece after the other
+        # lab 4 part A: divmod(offset, chunk_size), as in Reader.read; servers keep pushed data up to record_limit only
         size, done = self._ctx.limits.chunk_size, 0
         while done < len(data):
             index, within = divmod(offset + done, size)
-            piece = data[done : done + size - within]
+            piece = data[done : done + min(size - within, self._ctx.limits.record_limit)]
             self._piece(path, index, within, piece, begun=done > 0)
             done += len(piece)
 
