@@ -124,6 +124,7 @@ def strikes_at(point: Point) -> Iterator[Strike]:
     for victim in (point.sender, point.receiver):
         if not _is_client(victim):
             yield Strike(Deed.PARTITION, point, victim)
+            yield Strike(Deed.SPLIT, point, victim)
         # A message to somebody who dies of it is lost anyhow; one from him may have been the last he sent.
         yield from _deaths(point, victim, (False, True) if victim == point.sender else (False,))
 

@@ -115,8 +115,10 @@ class Nemesis:
                 self._note_down(name, strike)
                 self._cluster.crash(name)
         else:
-            everybody = set(self._cluster.nodes) - {name}
-            self._cluster.network.partition([name], everybody)
+            others = set(self._cluster.nodes) - {name}
+            if strike.deed is Deed.SPLIT:
+                others -= set(self._gfs.clients)
+            self._cluster.network.partition([name], others)
 
     def _note_down(self, name: str, strike: Strike) -> None:
         self._down.append(_Down(name, strike.deed, self._cluster.now() + strike.seconds))

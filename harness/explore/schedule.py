@@ -14,19 +14,21 @@ from enum import Enum
 from typing import Any, cast
 
 from harness.explore.points import DiskStep, Message, Point, unnumbered
+from harness.network.frame import REQUEST
 
 FORMAT = 1
 REPLICAS = 3
 
 
 class Deed(str, Enum):
-    """The five kinds of failure, and two that only make messages strange."""
+    """The five kinds of failure (a partition may leave the clients on either side), and two that make messages strange."""
 
     CRASH = "crash"
     REBOOT = "crash and reboot"
     REPLACEMENT = "crash and replacement"
     LOSS = "message loss"
     PARTITION = "partition"
+    SPLIT = "partition from the servers"
     DELAY = "delay"
     DUPLICATE = "duplicate"
 
@@ -54,13 +56,14 @@ class Strike:
     @property
     def family(self) -> tuple[str, ...]:
         """Strikes of one family differ in numbers only: of server, of message, of seconds."""
-        victim = ""
-        if self.deed is Deed.PARTITION and isinstance(self.point, Message):
-            # Whether it is a request or its answer that is lost first makes little difference to who is cut off.
-            return (self.deed.value, unnumbered(self.victim), self.point.method)
-        if isinstance(self.point, Message) and self.victim:
-            victim = "sender" if self.victim == self.point.sender else "receiver"
-        return (self.deed.value, victim, *self.point.family)
+        point = self.point
+        if isinstance(point, DiskStep) or not self.victim:
+            return (self.deed.value, *point.family)
+        if self.deed not in CRASHES:
+            return (self.deed.value, unnumbered(self.victim), point.method)
+        # One that dies of a question has heard it or not; one that dies of an answer has done it or not, or knows or not.
+        asks = (self.victim == point.sender) == (point.kind == REQUEST)
+        return (self.deed.value, unnumbered(self.victim), point.method, "asks" if asks else "is asked")
 
     def __str__(self) -> str:
         point, deed = self.point, self.deed
@@ -74,6 +77,8 @@ class Strike:
                 return f"{self.victim} crashes {where}, replaced by an empty server after {self.seconds:g} s"
             case Deed.PARTITION:
                 return f"{self.victim} is cut off from everybody {where}"
+            case Deed.SPLIT:
+                return f"{self.victim} is cut off from all servers, not from clients, {where}"
             case Deed.LOSS:
                 return f"{self.times} lost: {point}" if self.times > 1 else f"lost: {point}"
             case Deed.DELAY:

@@ -1,6 +1,6 @@
 """One trial: a few concurrent appends under one schedule, healed in the end, and judged by the checker.
 
-The scenario is the same in every trial. Two clients append side by side, twice, and a reader with cached places looks in
+The scenario is the same in every trial. Two clients append side by side, twice, and read with cached places in
 between; the records are so large that the file needs a second chunk. Time runs as fast as real time and jumps whenever
 everybody waits, so that nothing times out because a machine is busy.
 """
@@ -85,7 +85,7 @@ def _appends(gfs: Gfs, nemesis: Nemesis) -> None:
             break
         if round_number == 0:
             # A cached place, and a heartbeat, before the second round.
-            under_way = [gfs.workload.scan(gfs.clients[0], LOG, fresh=False)]
+            under_way = [gfs.workload.scan(client, LOG, fresh=False) for client in gfs.clients]
             while not gfs.step(*under_way) and gfs.cluster.now() < healing:
                 nemesis.tick()
             gfs.pass_time(gfs.limits.heartbeat)

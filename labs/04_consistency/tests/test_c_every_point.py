@@ -64,13 +64,13 @@ def test_loss_at_every_point(make_explorer: MakeExplorer) -> None:
 
 @pytest.mark.timeout(SLOW_MACHINE)
 @claim(
-    "Partition: whoever is cut off from everybody at whichever message, nobody acknowledges what others do not have",
+    "Partition: whoever is cut off, from everybody or from the servers alone, at whichever message, nobody acknowledges what others do not have",
     hint="a primary on its own may go on for as long as its lease lasts, but it has to hear from every secondary",
     read="labs/04_consistency/README.md#part-c-the-append-guarantee",
 )
 def test_partition_at_every_point(make_explorer: MakeExplorer) -> None:
     explorer = make_explorer()
-    survives(explorer, explorer.singles(Deed.PARTITION, each=1))
+    survives(explorer, explorer.singles(Deed.PARTITION, Deed.SPLIT, each=1))
 
 
 @pytest.mark.timeout(SLOW_MACHINE)
@@ -81,8 +81,8 @@ def test_partition_at_every_point(make_explorer: MakeExplorer) -> None:
 )
 def test_pairs_of_faults(make_explorer: MakeExplorer) -> None:
     explorer = make_explorer()
-    five = (Deed.CRASH, Deed.REBOOT, Deed.REPLACEMENT, Deed.LOSS, Deed.PARTITION)
-    survives(explorer, islice(explorer.pairs(*five), 24))
+    kinds = (Deed.CRASH, Deed.REBOOT, Deed.REPLACEMENT, Deed.LOSS, Deed.PARTITION, Deed.SPLIT)
+    survives(explorer, islice(explorer.pairs(*kinds), 24))
 
 
 @pytest.mark.timeout(SLOW_MACHINE)
