@@ -53,13 +53,15 @@ def test_replacement_at_every_point(make_explorer: MakeExplorer) -> None:
 
 @pytest.mark.timeout(SLOW_MACHINE)
 @claim(
-    "Message loss: whichever message is lost, once or eight times in a row, no acknowledged record is",
+    "Message loss: whichever message is lost, eight times in a row, no acknowledged record is",
     hint="whoever hears nothing knows nothing: ask again, under the same identity",
     read="labs/04_consistency/README.md#part-c-the-append-guarantee",
 )
 def test_loss_at_every_point(make_explorer: MakeExplorer) -> None:
     explorer = make_explorer()
-    survives(explorer, explorer.singles(Deed.LOSS, each=1))
+    rows = [one for one in explorer.singles(Deed.LOSS) if one.strikes[0].times > 1]
+    families = {one.strikes[0].family: one for one in rows}
+    survives(explorer, families.values())
 
 
 @pytest.mark.timeout(SLOW_MACHINE)
