@@ -14,10 +14,10 @@ one piece at most, its last, which it completes before anything else. A secondar
 of a primary that died, gives it up.
 
 What this promises, together with a client that stays with a chunk while its record may be in it (appender.py): each
-record stands once in the file, whoever died. What it does not: that a record nobody acknowledged is on all replicas
-or none; that a reader with cached places sees the newest; anything for a record that the application appends again
-after its client has given up, once the file has a new chunk; speed, since appends to one chunk are one at a time, and
-a new primary reads its whole replica.
+record stands once in the file, whoever died, and once the next append is through, on all replicas or on none. A new
+primary keeps what any of the others had (`recover`). Who reads from the primary by `leased_read` reads nothing stale (leased.py).
+What it does not promise: anything for a record that the application appends again after its client has given up, once the
+file has a new chunk; speed, since appends to one chunk are one at a time, and a new primary reads its whole replica.
 """
 
 from __future__ import annotations
