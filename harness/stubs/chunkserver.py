@@ -30,6 +30,8 @@ class StubChunkserver(ScriptedPeer):
                 "advance_version": self.advance_version,
                 "grant_lease": self.grant_lease,
                 "revoke_lease": self.revoke_lease,
+                "clone_chunk": self.clone_chunk,
+                "copy_chunk": self.copy_chunk,
             },
         )
 
@@ -99,4 +101,18 @@ class StubChunkserver(ScriptedPeer):
         if handle not in self.chunks:
             raise NoSuchChunk(str(handle))
         self.leases.pop(handle, None)
+        return {}
+
+    def clone_chunk(self, handle: int, version: int, source: str, final: bool) -> dict[str, Any]:
+        """It takes the source's word for it: a test sees to it that there is something to copy."""
+        if final:
+            self.chunks[handle] = version
+        return {}
+
+    def copy_chunk(self, handle: int, version: int, copy: int) -> dict[str, Any]:
+        if handle not in self.chunks:
+            raise NoSuchChunk(str(handle))
+        if self.chunks[handle] != version:
+            raise StaleVersion(f"at {self.chunks[handle]}, asked to copy {version}")
+        self.chunks[copy] = 1
         return {}

@@ -25,7 +25,7 @@ from itertools import islice
 from typing import Any, cast
 
 from gfs_master.chunks import Chunk
-from gfs_master.oplog import LogBroken, encode, scan
+from gfs_master.oplog import LogBroken, encode, walk
 from gfs_master.state import State
 from labkit.disk import Disk
 
@@ -91,14 +91,19 @@ def read(disk: Disk) -> tuple[State, int]:
     if not disk.exists(NAME):
         return state, 1
     file = disk.open(NAME)
-    size = file.size()
-    found, good = scan(file.pread(0, size))
+    data = file.pread(0, file.size())
     file.close()
-    if good < size or len(found) < 2 or found[-1] != {"records": len(found)}:
+    # One after the other: all of them at once would take more memory than the state.
+    segment, last, count = 0, None, 0
+    for last, end in walk(data):
+        count += 1
+        if count == 1:
+            segment = int(last["segment"])
+        elif end < len(data):
+            load(state, last)
+    if segment == 0 or last != {"records": count}:
         raise LogBroken("the checkpoint is not whole")
-    for record in found[1:-1]:
-        load(state, record)
-    return state, int(found[0]["segment"])
+    return state, segment
 
 
 def records(picture: Picture, segment: int) -> Iterator[dict[str, Any]]:

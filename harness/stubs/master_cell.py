@@ -1,0 +1,125 @@
+"""A master alone among scripted chunkservers, and a client that can be any: what tests of lab 2 hold.
+
+    cell = MasterCell(make_cluster(rate=1.0), 3)         # cs1 to cs3 have registered
+    handle = cell.chunk("/f")                            # a file with one chunk
+    cell.ask("lease", handle=handle)
+
+Time runs as fast as real time; whatever has to pass, a test lets pass by jumps, and heartbeats go out only when it
+sends them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure, expect
+from harness.stubs.cell import Call
+from harness.stubs.chunkserver import MASTER, StubChunkserver
+from harness.stubs.peer import ScriptedPeer
+from labkit.errors import RemoteError
+
+STEP = 4.0
+PATIENCE = 30.0  # real seconds
+QUIET = 0.3  # real seconds in which what must not happen would have happened, on most machines
+
+
+class MasterCell:
+    """`racks`: of the servers, as many as there are to be; or give how many, all in one rack."""
+
+    def __init__(self, cluster: Cluster, servers: int | Sequence[str] = 3) -> None:
+        self.cluster = cluster
+        cluster.add(MASTER, "master")
+        cluster.start(MASTER)
+        self.client = ScriptedPeer(cluster, "client")
+        racks = ["r1"] * servers if isinstance(servers, int) else servers
+        self.servers = [
+            StubChunkserver(cluster, f"cs{number}", rack) for number, rack in enumerate(racks, start=1)
+        ]
+        self.report(self.servers)
+
+    # ---- questions
+
+    def ask(self, method: str, **args: Any) -> dict[str, Any]:
+        return self.client.ask(MASTER, method, args, patience=PATIENCE)
+
+    def begin(self, method: str, **args: Any) -> Call:
+        """The same, under way in a thread, from a client of its own."""
+        return Call(lambda: self.client.ask(MASTER, method, args, patience=PATIENCE), f"{method} {args}")
+
+    def refused(self, method: str, code: str, **args: Any) -> None:
+        """The master has to answer with this error."""
+        try:
+            answer = self.ask(method, **args)
+        except RemoteError as error:
+            expect(
+                error.code == code,
+                f"{method} {args} was refused for another reason",
+                expected=code,
+                seen=str(error),
+            )
+            return
+        raise LabFailure(f"{method} {args} was not refused", expected=code, seen=repr(answer))
+
+    def chunk(self, path: str) -> int:
+        """Create a file with one chunk; its handle."""
+        self.ask("create", path=path)
+        return int(self.ask("allocate", path=path, index=0)["handle"])
+
+    def names(self, path: str = "/") -> list[str]:
+        return list(self.ask("list", path=path)["paths"])
+
+    def replicas(self, path: str, index: int = 0) -> list[str]:
+        return sorted(self.ask("lookup", path=path, index=index)["replicas"])
+
+    def server(self, name: str) -> StubChunkserver:
+        return next(server for server in self.servers if server.name == name)
+
+    # ---- time
+
+    def report(self, servers: Sequence[StubChunkserver]) -> None:
+        for server in servers:
+            server.register()
+            server.heartbeat()
+
+    def pass_time(self, seconds: float, servers: Sequence[StubChunkserver], *, keep: bool = True) -> None:
+        """Time passes while these servers, and no others, go on reporting."""
+        end = self.cluster.now() + seconds
+        while self.cluster.now() < end:
+            self.cluster.advance(STEP)
+            for server in servers:
+                server.heartbeat(keep=keep)
+
+    def patiently(self, method: str, servers: Sequence[StubChunkserver], **args: Any) -> dict[str, Any]:
+        """Ask again while the master says that it cannot yet."""
+        for _ in range(40):
+            try:
+                return self.ask(method, **args)
+            except RemoteError as error:
+                if error.code != "no_replica":
+                    raise
+                self.pass_time(STEP, servers)
+        raise LabFailure(
+            f"{method} {args}: no_replica for 160 virtual seconds with {len(servers)} servers alive"
+        )
+
+    def eventually(
+        self, condition: Callable[[], bool], what: str, servers: Sequence[StubChunkserver] | None = None
+    ) -> None:
+        """Time passes, a second at once and slowly, until `condition()`; LabFailure that `what` did not happen."""
+        give_up = time.monotonic() + PATIENCE
+        pause = 0.02
+        while not condition():
+            if time.monotonic() > give_up:
+                raise LabFailure(f"{what} did not happen, however much time passed")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.3)
+            self.cluster.advance(1.0)
+            for server in self.servers if servers is None else servers:
+                server.heartbeat()
+
+    def restart(self) -> None:
+        self.cluster.restart(MASTER)
+        self.report(self.servers)

@@ -1,0 +1,213 @@
+"""Lab 2 part A: names, directories, locks on them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from harness.failures import expect
+from harness.fixtures import MakeCluster
+from harness.grading import claim
+from harness.network.faults import Aim
+from harness.stubs.master_cell import QUIET, MasterCell
+from labkit import Limits
+from labkit.errors import RemoteError
+
+LIMITS = Limits()
+
+
+@claim(
+    "Every file has one name, and every wrong name is refused for its own reason",
+    hint="check the path first, then whether it is taken, then its parent",
+    read="labs/02_gfs_master/README.md#part-a-namespace",
+)
+def test_names(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster, servers=0)
+    for path in ("/b", "/a", "/ä ö", "/a.b"):
+        cell.ask("create", path=path)
+    for path in ("", "a", "/", "//a", "/a/", "/.", "/..", "/a\0b", "/" + "x" * 5000):
+        cell.refused("create", "file_exists" if path == "/" else "invalid_path", path=path)
+    cell.refused("create", "file_exists", path="/a")
+    cell.refused("create", "no_such_file", path="/nowhere/a")
+    cell.refused("stat", "no_such_file", path="/c")
+    listed = cell.ask("list", path="/").get("paths")
+    wanted = sorted(["/a", "/b", "/a.b", "/ä ö"])
+    expect(listed == wanted, "list does not show all full path names, sorted", expected=wanted, seen=listed)
+    expect(cell.ask("stat", path="/a") == {"chunks": 0}, "a new file has no chunks")
+
+
+@claim(
+    "Directories are made, renamed and listed with all that lies below them",
+    hint="a rename takes along every path that begins with the old name and a slash, and no other",
+    read="labs/02_gfs_master/README.md#part-a-namespace",
+)
+def test_directories(make_cluster: MakeCluster) -> None:
+    cell = MasterCell(make_cluster(rate=1.0), servers=3)
+    for path in ("/a", "/a/b", "/ab", "/a b"):
+        cell.ask("mkdir", path=path)
+    handle = cell.chunk("/a/b/f")
+    for path in ("/a/b/g", "/ab/f"):
+        cell.ask("create", path=path)
+    for method in ("mkdir", "create"):
+        cell.refused(method, "file_exists", path="/a/b")
+        cell.refused(method, "file_exists", path="/a/b/f")
+        cell.refused(method, "no_such_file", path="/a/b/f/x")
+    _shows(cell, "/a", ["/a/b", "/a/b/f", "/a/b/g"])
+    for target, code in (
+        ("/ab", "file_exists"),
+        ("/a/b/f", "invalid_path"),
+        ("/a/x", "invalid_path"),
+        ("/no/x", "no_such_file"),
+        ("/x/", "invalid_path"),
+    ):
+        cell.refused("rename", code, source="/a", target=target)
+    cell.refused("rename", "no_such_file", source="/c", target="/d")
+    cell.refused("rename", "invalid_path", source="/", target="/d")
+    cell.ask("rename", source="/a", target="/ab/a")
+    _shows(cell, "/ab", ["/ab/a", "/ab/a/b", "/ab/a/b/f", "/ab/a/b/g", "/ab/f"])
+    cell.refused("list", "no_such_file", path="/a")
+    cell.refused("stat", "no_such_file", path="/a/b/f")
+    found = cell.ask("lookup", path="/ab/a/b/f", index=0)["handle"]
+    expect(
+        found == handle, "a renamed file has other chunks than before", expected=str(handle), seen=str(found)
+    )
+    cell.ask("create", path="/a")
+    cell.restart()
+    _shows(cell, "/", ["/a", "/a b", "/ab", "/ab/a", "/ab/a/b", "/ab/a/b/f", "/ab/a/b/g", "/ab/f"])
+
+
+def _shows(cell: MasterCell, directory: str, wanted: list[str]) -> None:
+    seen = cell.names(directory)
+    expect(
+        seen == wanted,
+        f"list {directory} does not show what lies below, sorted",
+        expected=str(wanted),
+        seen=str(seen),
+    )
+
+
+@claim(
+    "While a directory is being copied nobody changes what lies below it, and all others go on",
+    hint="read locks on all directories above, a write lock on the name itself, held until the change is durable",
+    read="labs/02_gfs_master/README.md#part-a-namespace",
+)
+def test_locks_on_names(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster)
+    cell.ask("mkdir", path="/d")
+    cell.ask("mkdir", path="/dd")
+    handle = cell.chunk("/d/f")
+    cell.ask("lease", handle=handle)
+    cluster.set_rate(0.0)  # nobody's patience ends
+    hold = cluster.network.hold(Aim("revoke_lease", "reply", times=None))
+    snapshot = cell.begin("snapshot", source="/d", target="/copy")
+    cluster.until(
+        lambda: hold.first.is_set() or snapshot.done, "that a snapshot revokes the lease of a chunk"
+    )
+    expect(hold.first.is_set(), "a snapshot was answered without revoking the lease of its chunk")
+    below = [
+        cell.begin("create", path="/d/g"),
+        cell.begin("allocate", path="/d/f", index=1),
+        cell.begin("rename", source="/d/f", target="/e"),
+        cell.begin("delete", path="/d"),
+    ]
+    # Two that do not touch each other, nor the snapshot: they have to be answered although time stands still.
+    beside = [
+        cell.begin("create", path="/dd/g"),
+        cell.begin("create", path="/dd/h"),
+        cell.begin("mkdir", path="/x"),
+    ]
+    for call in beside:
+        call.result()
+    expect(cell.ask("stat", path="/d/f") == {"chunks": 1}, "a question has to be answered meanwhile")
+    early = [call.what for call in below if call.wait(QUIET)]
+    expect(
+        not early,
+        "a directory was changed while a snapshot of it was being made",
+        expected="no answer before the snapshot has taken back the lease",
+        seen=", ".join(early),
+    )
+    cluster.network.release(hold)
+    snapshot.result()
+    for call in below:
+        with contextlib.suppress(RemoteError):  # one may have deleted what another was to change
+            call.result()
+    seen = cell.names("/copy")
+    expect(
+        seen == ["/copy/f"],
+        "the snapshot is not what there was when it was asked for",
+        expected="/copy/f",
+        seen=str(seen),
+    )
+
+
+@claim(
+    "Two creations in one directory run side by side",
+    hint="the directory is read by both: neither has to wait until the other is done",
+    read="labs/02_gfs_master/README.md#part-a-namespace",
+)
+def test_creations_side_by_side(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster)
+    cell.ask("mkdir", path="/d")
+    cell.ask("create", path="/d/f")
+    cluster.set_rate(0.0)
+    hold = cluster.network.hold(Aim("create_chunk", "reply", times=None))
+    slow = cell.begin("allocate", path="/d/f", index=0)
+    cluster.until(lambda: hold.first.is_set() or slow.done, "that chunkservers are told of a new chunk")
+    for path in ("/d/g", "/d/h"):
+        call = cell.begin("create", path=path)
+        expect(
+            call.wait(10.0),
+            "a creation waits for another one in the same directory",
+            expected=f"{path} made although the first chunk of /d/f still waits for a chunkserver",
+            seen="no answer for 10 s",
+        )
+        call.result()
+    cluster.network.release(hold)
+    expect(slow.result()["handle"] > 0, "allocate has no handle")
+
+
+@claim(
+    "A hundred thousand files are no reason to be slow",
+    hint="to list a directory or to find a file, do not look at all the others",
+    read="labs/02_gfs_master/README.md#part-a-namespace",
+)
+def test_many_files(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster, servers=0)
+    # Doubled by snapshots: 100 files, then twice as many with every request.
+    cell.ask("mkdir", path="/s0")
+    for number in range(100):
+        cell.ask("create", path=f"/s0/{number:02}")
+    for step in range(10):
+        cell.ask("mkdir", path=f"/s{step + 1}")
+        for half in "ab":
+            cell.ask("snapshot", source=f"/s{step}", target=f"/s{step + 1}/{half}")
+    cell.ask("mkdir", path="/few")
+    cell.ask("create", path="/few/one")
+
+    def seconds(questions: int) -> float:
+        begun = time.perf_counter()
+        for _ in range(questions):
+            expect(cell.names("/few") == ["/few/one"], "list /few shows something else than its one file")
+        return (time.perf_counter() - begun) / questions
+
+    many = min(seconds(10) for _ in range(5))
+    cell.ask("rename", source="/s10", target="/gone")
+    expect(
+        cell.ask("stat", path="/gone" + "/a" * 10 + "/00") == {"chunks": 0},
+        "a file ten directories deep has not gone with them",
+    )
+    small = MasterCell(make_cluster(rate=1.0), servers=0)
+    small.ask("mkdir", path="/few")
+    small.ask("create", path="/few/one")
+    cell = small
+    few = min(seconds(10) for _ in range(5))
+    expect(
+        many < 10 * few + 0.005,
+        "listing one small directory takes longer the more files there are elsewhere",
+        expected=f"about {few * 1e3:.1f} ms, as with one file in all",
+        seen=f"{many * 1e3:.1f} ms with 200,000 files",
+    )

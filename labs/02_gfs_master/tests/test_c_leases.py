@@ -1,0 +1,240 @@
+"""Lab 2 part C: leases and versions."""
+
+from __future__ import annotations
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure, expect
+from harness.fixtures import MakeCluster
+from harness.grading import claim
+from harness.network.faults import Aim
+from harness.stubs.chunkserver import StubChunkserver
+from harness.stubs.master_cell import STEP, MasterCell
+from labkit import Limits
+from labkit.errors import RemoteError
+
+LIMITS = Limits()
+
+
+@claim(
+    "A lease raises the version everywhere before anyone is told, and never twice to one number",
+    hint="log that the version is about to be raised, tell the replicas, log what they said, then grant",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_a_grant_raises_the_version(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster)
+    cell.ask("create", path="/f")
+    handle = cell.ask("allocate", path="/f", index=0)["handle"]
+    before = len(cluster.operations("master"))
+    lease = cell.ask("lease", handle=handle)
+    points = len(cluster.operations("master")) - before
+    expect(points > 0, "a lease was granted without a word in the log")
+    versions = {server.name: server.chunks[handle] for server in cell.servers}
+    expect(
+        set(versions.values()) == {lease["version"]} and lease["version"] > 1,
+        "not every replica has the version of the lease",
+        seen=f"lease {lease}, replicas {versions}",
+    )
+    holder = next(server for server in cell.servers if server.name == lease["primary"])
+    expect(handle in holder.leases, "the primary was never told of its lease", seen=repr(lease))
+    _, until, secondaries = holder.leases[handle]
+    expect(
+        until <= cluster.now() + LIMITS.lease
+        and sorted([holder.name, *secondaries]) == ["cs1", "cs2", "cs3"],
+        "the grant promises too much",
+        expected=f"until at most {LIMITS.lease:g} s after the primary's last heartbeat; all others as secondaries",
+        seen=f"until in {until - cluster.now():.1f} s, secondaries {secondaries}",
+    )
+    granted = {lease["version"]}
+    for operation in range(1, points + 1):
+        for when in ("before", "half", "after"):
+            cell.pass_time(LIMITS.lease + STEP, cell.servers, keep=False)
+            cluster.crash_at("master", operation, when)
+            try:
+                cell.ask("lease", handle=handle)
+            except LabFailure:
+                cluster.wait_dead("master")
+            granted |= {r.args["version"] for server in cell.servers for r in server.got("grant_lease")}
+            cell.restart()
+            again = cell.patiently("lease", cell.servers, handle=handle)
+            expect(
+                again["version"] > max(granted),
+                "a version was granted twice",
+                expected=f"more than {max(granted)} after a crash {when} disk operation {operation}",
+                seen=repr(again),
+                why="replicas that missed a mutation could not be told from those that have it",
+            )
+            granted.add(again["version"])
+
+
+@claim(
+    "There are never two primaries: a silent primary keeps its chunk until its lease is surely over",
+    hint="count the lease from when the heartbeat it rests on was heard, and wait it out after a restart too",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_one_primary_at_a_time(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster)
+    cell.ask("create", path="/f")
+    handle = cell.ask("allocate", path="/f", index=0)["handle"]
+    for restart in (False, True):
+        lease = cell.patiently("lease", cell.servers, handle=handle)
+        silent = next(server for server in cell.servers if server.name == lease["primary"])
+        others = [server for server in cell.servers if server is not silent]
+        _, until, _ = silent.leases[handle]
+        hold = cluster.network.hold(Aim("revoke_lease", receiver=silent.name, times=None))
+        if restart:
+            cluster.restart("master")
+            cell.report(others)
+        while cluster.now() < until:
+            try:
+                other = cell.ask("lease", handle=handle)
+            except RemoteError as error:
+                expect(error.code == "no_replica", "lease was refused for another reason", seen=str(error))
+            else:
+                expect(
+                    cluster.now() >= until or other["primary"] == silent.name,
+                    "two primaries at once",
+                    expected=f"nobody but {silent.name} before its lease is over, in {until - cluster.now():.1f} s",
+                    seen=repr(other) + (" after a restart of the master" if restart else ""),
+                    why="the old primary may be alive behind a broken network and go on mutating",
+                )
+            cell.pass_time(STEP, others, keep=False)
+        new = cell.patiently("lease", others, handle=handle)
+        expect(
+            new["version"] > lease["version"],
+            "the new lease has no higher version",
+            seen=f"{lease}, then {new}",
+        )
+        cluster.network.discard(hold)
+        silent.chunks[handle] = new["version"]
+        for server in cell.servers:
+            server.leases.clear()
+        cell.pass_time(LIMITS.lease + STEP, others, keep=False)
+        cell.report([silent])
+
+
+@claim(
+    "A stale replica is never handed out, even when it is all there is",
+    hint="no data beats old data: only replicas at the chunk's version count",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_stale_replicas(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster)
+    cell.ask("create", path="/f")
+    handle = cell.ask("allocate", path="/f", index=0)["handle"]
+    missed, *others = cell.servers
+    old = missed.chunks[handle]
+    cell.pass_time(LIMITS.dead_after + 2 * LIMITS.heartbeat, others)
+    cluster.until(
+        lambda: missed.name not in cell.ask("lookup", path="/f", index=0)["replicas"],
+        f"that the master gives up {missed.name}, silent for half a minute,",
+    )
+    cell.patiently("lease", others, handle=handle)
+    expect(missed.chunks[handle] == old, "a server that counts as dead was told of the new version")
+    answer = missed.register()
+    expect(
+        handle in answer.get("delete", []),
+        "a server with a stale replica is not told to drop it",
+        seen=repr(answer),
+    )
+    missed.chunks[handle] = old
+    for server in others:
+        server.stop()
+    for _ in range(10):
+        cluster.advance(STEP)
+        missed.chunks[handle] = old
+        missed.heartbeat()
+    found = cell.ask("lookup", path="/f", index=0)
+    expect(missed.name not in found["replicas"], "a stale replica was handed out", seen=repr(found))
+
+
+@claim(
+    "A lease that its primary claims in heartbeats goes on, one that it does not ends",
+    hint="renew from the heartbeat's `sent`; what is not claimed runs out by itself",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_leases_are_renewed(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster)
+    handle = cell.chunk("/f")
+    lease = cell.ask("lease", handle=handle)
+    primary = cell.server(lease["primary"])
+    before = primary.now()
+    renewed = dict(map(tuple, primary.heartbeat().get("leases", [])))
+    expect(
+        before + LIMITS.lease <= renewed.get(handle, 0.0) <= primary.now() + LIMITS.lease,
+        "a heartbeat that claims a lease does not renew it",
+        expected=f"until `sent` + {LIMITS.lease:g}",
+        seen=f"until {renewed.get(handle)}, sent between {before:.3f} and {primary.now():.3f}",
+    )
+    other = next(server for server in cell.servers if server is not primary)
+    other.leases[handle] = (lease["version"], 0.0, ())
+    expect(other.heartbeat().get("leases") == [], "a lease was renewed for a server that does not hold it")
+    other.leases.clear()
+    cell.pass_time(2 * LIMITS.lease, cell.servers)
+    again = cell.ask("lease", handle=handle)
+    expect(
+        again == lease,
+        "a lease that was renewed all the time is not the same",
+        expected=str(lease),
+        seen=str(again),
+    )
+    cell.pass_time(LIMITS.lease + STEP, cell.servers, keep=False)
+    new = cell.patiently("lease", cell.servers, handle=handle)
+    expect(
+        new["version"] > lease["version"],
+        "a lease that nobody claimed for its whole time is still handed out",
+        seen=f"{lease}, then {new}",
+    )
+
+
+@claim(
+    "No skew between clocks, and no message that comes late, makes a lease longer than its primary's idea of it",
+    hint="two clocks are never compared: keep `sent` and when you heard it as a pair",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_clocks_differ(make_cluster: MakeCluster) -> None:
+    for skew in (-500.0, 500.0):
+        cluster = make_cluster(rate=1.0)
+        cell = MasterCell(cluster, servers=0)
+        cell.servers = [SkewedChunkserver(cluster, f"cs{number}", skew) for number in (1, 2, 3)]
+        cell.report(cell.servers)
+        handle = cell.chunk("/f")
+        lease = cell.ask("lease", handle=handle)
+        primary = cell.server(lease["primary"])
+        until = primary.leases[handle][1]
+        expect(
+            primary.now() < until <= primary.now() + LIMITS.lease,
+            "the lease does not run on its primary's clock",
+            expected=f"until at most {LIMITS.lease:g} s after now by the clock of {primary.name}",
+            seen=f"until {until - primary.now():.1f} s from now; that clock is {skew:g} s ahead of the master's",
+        )
+        others = [server for server in cell.servers if server is not primary]
+        hold = cluster.network.hold(Aim("revoke_lease", receiver=primary.name, times=None))
+        while primary.now() < until:
+            try:
+                other = cell.ask("lease", handle=handle)
+            except RemoteError:
+                pass
+            else:
+                expect(
+                    primary.now() >= until or other["primary"] == primary.name,
+                    "two primaries at once",
+                    expected=f"nobody but {primary.name} while its own clock says that its lease runs",
+                    seen=f"{other}; {until - primary.now():.1f} s before, clock {skew:g} s ahead",
+                )
+            cell.pass_time(STEP, others, keep=False)
+        cluster.network.discard(hold)
+
+
+class SkewedChunkserver(StubChunkserver):
+    """Its clock is `skew` seconds ahead."""
+
+    def __init__(self, cluster: Cluster, name: str, skew: float) -> None:
+        self._skew = skew
+        super().__init__(cluster, name)
+
+    def now(self) -> float:
+        return super().now() + self._skew

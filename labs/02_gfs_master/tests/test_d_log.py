@@ -1,0 +1,164 @@
+"""Lab 2 part D: the log and the checkpoint."""
+
+from __future__ import annotations
+
+import itertools
+
+from harness.cluster import Cluster
+from harness.failures import LabFailure, expect
+from harness.fixtures import MakeCluster
+from harness.grading import claim
+from harness.stubs.master_cell import MasterCell
+from harness.stubs.peer import ScriptedPeer
+
+SMALL = {"log_limit": 1500}
+
+
+@claim(
+    "What the master has answered for is there after a crash at any disk operation",
+    hint="append to the log, sync, then answer; at recovery stop at the first record that is not whole",
+    read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
+)
+def test_durable_before_the_reply(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cluster.add("master", "master")
+    cluster.start("master")
+    client = ScriptedPeer(cluster, "client")
+    client.ask("master", "create", {"path": "/first"})
+    before = len(cluster.operations("master"))
+    client.ask("master", "create", {"path": "/second"})
+    points = len(cluster.operations("master")) - before
+    expect(points > 0, "create answered without writing anything to the disk")
+    promised = ["/first", "/second"]
+    for operation in range(1, points + 1):
+        for when in ("before", "half", "after"):
+            cluster.crash_at("master", operation, when)
+            path = f"/{operation}-{when}"
+            try:
+                client.ask("master", "create", {"path": path})
+                promised.append(path)
+            except LabFailure:
+                cluster.wait_dead("master")
+            cluster.restart("master")
+            found: list[str] = client.ask("master", "list", {"path": "/"})["paths"]
+            lost = [name for name in promised if name not in found]
+            made_up = [name for name in found if name not in promised and name != path]
+            expect(
+                not lost and not made_up,
+                "the state after a crash is none that can follow from what was answered",
+                expected=f"{promised}, and perhaps {path}, which was under way",
+                seen=f"{found} after a crash {when} disk operation {operation} of a create",
+            )
+            if path in found and path not in promised:
+                promised.append(path)
+            client.ask("master", "create", {"path": path + "-next"})
+            promised.append(path + "-next")
+
+
+@claim(
+    "The log stays short: a checkpoint takes its place, and service goes on",
+    hint="when the log is longer than limits.log_limit, write a checkpoint and let the old log go",
+    read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
+)
+def test_the_log_is_bounded(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0, limits=SMALL)
+    cell = MasterCell(cluster)
+    handle = cell.chunk("/f")
+    version = cell.ask("lease", handle=handle)["version"]
+    cell.ask("mkdir", path="/d")
+    names = ["/a", "/b"]
+    cell.ask("create", path="/a")
+    for _ in range(500):
+        cell.ask("rename", source=names[0], target=names[1])
+        names.reverse()
+
+    def stored() -> int:
+        return sum(path.stat().st_size for path in cluster.nodes["master"].disk.iterdir())
+
+    bound = 10 * SMALL["log_limit"]
+    cluster.until(
+        lambda: stored() <= bound,
+        f"that the master's disk holds no more than {bound} bytes after 500 renames of one file",
+    )
+    cluster.crash("master")
+    cluster.start("master")
+    _follows(cell.names(), ["/a", "/d", "/f"], [], "a restart after many checkpoints")
+    cell.report(cell.servers)
+    seen = cell.ask("lookup", path="/f", index=0)
+    expect(
+        seen["handle"] == handle and seen["version"] == version and len(seen["replicas"]) == 3,
+        "a chunk is not what it was before the checkpoint",
+        expected=f"handle {handle}, version {version}, three replicas as the chunkservers reported",
+        seen=str(seen),
+    )
+    another = cell.chunk("/g")
+    expect(another != handle, "a handle was given out again after a checkpoint", seen=str(another))
+
+
+@claim(
+    "A crash at any disk operation of a checkpoint loses nothing",
+    hint="write it aside, sync, rename; only then let the old log go",
+    read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
+)
+def test_a_crash_in_a_checkpoint(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0, limits=SMALL)
+    cluster.add("master", "master")
+    cluster.start("master")
+    client = ScriptedPeer(cluster, "client")
+    promised: list[str] = []
+    numbers = itertools.count(1)
+    path = f"/{'x' * 100}"
+
+    def work(count: int) -> list[str]:
+        """Create and delete; the names under way when the master dies."""
+        for _ in range(count):
+            name = f"{path}{next(numbers)}"
+            try:
+                client.ask("master", "create", {"path": name})
+                promised.append(name)
+                if len(promised) > 4:
+                    oldest = promised.pop(0)
+                    name = oldest
+                    client.ask("master", "delete", {"path": oldest})
+            except LabFailure:
+                cluster.wait_dead("master")
+                return [name]
+        return []
+
+    rounds = 12  # so many that the log is longer than the limit
+    work(rounds)
+    before = len(cluster.operations("master"))
+    work(rounds)
+    cluster.until(
+        lambda: bool(checkpoints(cluster)), "a checkpoint: a file of the disk that is renamed or removed,"
+    )
+    points = len(cluster.operations("master")) - before
+    for operation in range(1, points + 8, 1):
+        when = ("before", "half", "after")[operation % 3]
+        for chosen in (when,) if operation > 30 else ("before", "half", "after"):
+            cluster.crash_at("master", operation, chosen)
+            unsure = work(rounds)
+            if cluster.nodes["master"].alive:
+                cluster.crash("master")
+            cluster.start("master")
+            found: list[str] = client.ask("master", "list", {"path": "/"})["paths"]
+            what = f"a crash {chosen} disk operation {operation}, checkpoints among them"
+            _follows(found, promised, unsure, what)
+            promised[:] = [name for name in promised if name in found]
+            promised += [name for name in unsure if name in found and name not in promised]
+
+
+def checkpoints(cluster: Cluster) -> list[str]:
+    return [str(one["file"]) for one in cluster.operations("master") if one["what"] in ("replace", "remove")]
+
+
+def _follows(found: list[str], promised: list[str], unsure: list[str], what: str) -> None:
+    """The names found are those promised; each of `unsure` may be there or not."""
+    lost = [name for name in promised if name not in found and name not in unsure]
+    made_up = [name for name in found if name not in promised and name not in unsure]
+    expect(
+        not lost and not made_up,
+        "the state after a crash is none that can follow from what was answered",
+        expected=f"{promised}, and perhaps {unsure} or not",
+        seen=f"{found} after {what}",
+    )
