@@ -57,7 +57,7 @@ class _Children:
 
 def main(socket_fd: int, session: str, kit: str) -> None:
     linux.adopt_orphans()
-    linux.die_with_parent()
+    # Not `die_with_parent`: a kill at once would leave the directory, and the end of the socket comes as surely.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     assert threading.active_count() == 1, "a zygote with threads cannot fork safely"

@@ -1,0 +1,2 @@
+def test_lost_reply_runs_once():
+    pass

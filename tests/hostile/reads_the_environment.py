@@ -1,0 +1,3 @@
+import os
+
+assert set(os.environ) == {"HOME", "TMPDIR", "PATH", "LANG"}

@@ -1,0 +1,1 @@
+raise RuntimeError("never to be imported")

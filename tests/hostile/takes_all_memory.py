@@ -1,0 +1,1 @@
+hoard = bytearray(64 << 30)
