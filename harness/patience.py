@@ -53,15 +53,15 @@ class Deadline:
 
     @property
     def starved(self) -> bool:
-        """Whether the processor was withheld for most of the time so far."""
+        """Whether the processor was withheld for most of the time so far; never said of short waits."""
         patience = self.seconds - self.left
-        return time.monotonic() - self._real > STARVED * patience
+        return self.seconds >= LONG_WAIT and time.monotonic() - self._real > STARVED * patience
 
     def passed(self) -> bool:
         """Whether the end has come. Raises TooBusy if it has come for want of the processor."""
         if self.left > 0:
             return False
-        if self.seconds >= LONG_WAIT and self.starved:
+        if self.starved:
             raise TooBusy(
                 f"this machine was too busy: {self.seconds:g} s of patience took "
                 f"{time.monotonic() - self._real:.0f} s, and still it was not enough"
