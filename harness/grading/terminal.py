@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.grading.looks import looks_like
 from harness.grading.manifest import LabManifest
 from harness.grading.outcome import BUSY, Outcome, Status
 from harness.grading.score import LabResult, Report, TestResult
@@ -31,6 +32,7 @@ def show_report(console: Console, report: Report) -> None:
         rest = [test for test in failed if test not in not_written and test not in unfinished]
         for group in _grouped(rest):
             _show_failure(console, group)
+        _show_likeness(console, lab)
         if not_written:
             _show_not_written(console, not_written)
     _show_end(console, report)
@@ -108,6 +110,14 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
     for name, text in rows:
         if text:
             _show_row(console, name, text)
+
+
+def _show_likeness(console: Console, lab: LabResult) -> None:
+    for number, one in enumerate(looks_like(lab)):
+        console.print()
+        head = "this looks like: " if number == 0 else "or like: "
+        console.print(Text(head, "bold").append(one.title, "default"), soft_wrap=True)
+        _show_row(console, "read", one.read)
 
 
 def _show_row(console: Console, name: str, text: str) -> None:

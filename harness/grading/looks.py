@@ -1,0 +1,94 @@
+"""``This looks like``: known wrong solutions whose failures resemble a student's.
+
+A fingerprint says which graded tests a wrong solution failed, and the words of their messages. It is written from
+the matrix of `tests/mutants` (`python -m tests.mutants --write`). A suggestion is made only when both the failing
+tests and the words agree well; when nothing fits, nothing is said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.grading.score import LabResult
+
+FILE = Path(__file__).with_name("fingerprints.json")
+MOST = 2
+FITS = 0.7  # of 1.0; found by leaving mutants out, see tests/mutants/fingerprints.py
+_SAME_TESTS = 0.5  # at least, of all that failed here or there
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """`fails`: test -> words of its message. `family` is the idea it has in common with its kin."""
+
+    lab: str
+    family: str
+    title: str
+    read: str
+    fails: Mapping[str, Sequence[str]]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def load_fingerprints(path: Path = FILE) -> list[Fingerprint]:
+    """All that are known; none where the file is missing."""
+    if not path.is_file():
+        return []
+    return [Fingerprint(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def words(message: str) -> frozenset[str]:
+    """What a message is about: its first lines' words, without numbers and names of nodes."""
+    head = " ".join(message.split("\n")[:3]).lower()
+    return frozenset(re.findall(r"[a-z]{4,}", head))
+
+
+def failures_of(tests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Test -> message, of those in the JSON results that failed by themselves."""
+    return {
+        str(test["id"]): str(test["message"])
+        for test in tests
+        if test["status"] in ("failed", "timeout") and not str(test["message"]).startswith("not written")
+    }
+
+
+def looks_like(lab: LabResult) -> list[Fingerprint]:
+    """What the failures of a student's lab resemble."""
+    failed = failures_of(
+        {"id": one.test.name, "status": one.status.value, "message": one.message} for one in lab.tests
+    )
+    return suggest(load_fingerprints(), lab.lab, frozenset(one.test.name for one in lab.tests), failed)
+
+
+def suggest(
+    known: Sequence[Fingerprint], lab: str, ran: frozenset[str], failed: Mapping[str, str]
+) -> list[Fingerprint]:
+    """The best that fit, one for each family, the best first."""
+    said = {test: words(message) for test, message in failed.items()}
+    scored = [(_likeness(one, ran, said), one) for one in known if one.lab == lab] if failed else []
+    best: dict[str, Fingerprint] = {}
+    for score, one in sorted(scored, key=lambda pair: -pair[0]):
+        if score >= FITS:
+            best.setdefault(one.family, one)
+    return list(best.values())[:MOST]
+
+
+def _likeness(one: Fingerprint, ran: frozenset[str], said: Mapping[str, frozenset[str]]) -> float:
+    """0.0 to 1.0: half for the tests that failed, half for what they said."""
+    theirs = {test: frozenset(its) for test, its in one.fails.items() if test in ran}
+    common = theirs.keys() & said.keys()
+    if not common:
+        return 0.0
+    tests = len(common) / len(theirs.keys() | said.keys())
+    if tests < _SAME_TESTS:
+        return 0.0
+    spoken = sum(
+        len(theirs[test] & said[test]) / max(1, len(theirs[test] | said[test])) for test in common
+    ) / len(common)
+    return (tests + spoken) / 2

@@ -1,0 +1,1 @@
+"""Wrong solutions that the graded tests must catch; see `mutant.py` for their form."""

@@ -1,0 +1,107 @@
+"""The matrix: every wrong solution against every graded test of its lab.
+
+    python -m tests.mutants                    all mutants, whole labs
+    python -m tests.mutants --lab lab01 --jobs 4
+    python -m tests.mutants --write            also docs/mutants.md, and the fingerprints for "looks like"
+
+Exit code 1 when a mutant is not caught by the tests that must catch it, or a graded test catches none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from harness.grading.manifest import load
+from harness.workspace import LABS
+from tests.mutants.fingerprints import measure
+from tests.mutants.fingerprints import write as write_fingerprints
+from tests.mutants.mutant import KIT, Graded, complaint, grade_mutant, mutants, read_mutant
+
+DOCUMENT = KIT / "docs" / "mutants.md"
+Row = tuple[Path, Graded]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--lab", action="append", choices=list(LABS), help="only this lab")
+    parser.add_argument("--only", default="", help="only mutants whose name holds this")
+    parser.add_argument("--jobs", type=int, default=3, help="gradings side by side (3)")
+    parser.add_argument("--write", action="store_true", help="write docs/mutants.md and the fingerprints")
+    said = parser.parse_args()
+    if said.write and (said.lab or said.only):
+        parser.error("--write needs all mutants")
+    paths = [path for path in mutants(said.lab or ()) if said.only in path.stem]
+    rows = grade_all(paths, said.jobs)
+    problems = [problem for path, graded in rows if (problem := complaint(read_mutant(path), graded))]
+    text = document(rows)
+    print(text)
+    if not said.only:
+        problems += idle(rows, said.lab or list(LABS))
+    for problem in problems:
+        print(problem)
+    if said.write and not problems:
+        DOCUMENT.write_text(text, encoding="utf-8")
+        write_fingerprints(rows)
+    print(measure(rows))
+    print(f"{len(rows)} mutants, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def grade_all(paths: list[Path], jobs: int) -> list[Row]:
+    def one(path: Path) -> Row:
+        with tempfile.TemporaryDirectory() as directory:
+            graded = grade_mutant(path, Path(directory), whole=True, jobs=1)
+        print(f"{path.parent.name}/{path.stem}", file=sys.stderr)
+        return path, graded
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(one, paths))
+
+
+def idle(rows: list[Row], labs: list[str]) -> list[str]:
+    """A complaint for each graded test that catches nothing."""
+    caught = {name for _, graded in rows for name, test in graded.tests.items() if test["status"] != "passed"}
+    tests = [test for lab in labs for test in load(KIT, lab).tests]
+    return [f"{test.name} catches no mutant" for test in tests if test.name not in caught]
+
+
+def document(rows: list[Row]) -> str:
+    lines = [
+        "# Wrong solutions and the tests that catch them",
+        "",
+        "Written by `python -m tests.mutants --write`. Each row is one misconception as a small change to the reference",
+        "(`tests/mutants/`); **bold** tests must catch it, the others happen to. Seconds are those of the whole lab.",
+    ]
+    for lab in LABS:
+        mine = [row for row in rows if row[0].parent.name == lab]
+        if not mine:
+            continue
+        lines += [
+            "",
+            f"## {lab}",
+            "",
+            "| wrong solution | caught by | the first says | s |",
+            "|---|---|---|---|",
+        ]
+        lines += [_row(path, graded) for path, graded in mine]
+    return "\n".join(lines) + "\n"
+
+
+def _row(path: Path, graded: Graded) -> str:
+    mutant = read_mutant(path)
+    failed = [name for name, test in graded.tests.items() if test["status"] != "passed"]
+    order = [*mutant.caught_by, *(name for name in failed if name not in mutant.caught_by)]
+    names = ", ".join(f"**{name}**" if name in mutant.caught_by else name for name in order)
+    said = str(graded.tests[mutant.caught_by[0]]["message"]).split("\n")[0].replace("|", "\\|")[:100]
+    seconds = sum(float(test["seconds"]) for test in graded.tests.values())
+    return f"| {mutant.title} (`{path.stem}`) | {names.replace('test_', '')} | {said} | {seconds:.0f} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
