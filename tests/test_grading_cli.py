@@ -178,7 +178,7 @@ def test_on_a_terminal_a_live_line_and_colours(kit: FakeKit, no_color: str) -> N
     if not no_color:
         del environment["NO_COLOR"]
     main_end, other_end = pty.openpty()
-    with subprocess.Popen(kit.command("lab01"), stdout=other_end, env=environment) as child:
+    with subprocess.Popen(kit.command("lab01", "--jobs", 1), stdout=other_end, env=environment) as child:
         os.close(other_end)
         shown = b""
         while piece := _read(main_end):
