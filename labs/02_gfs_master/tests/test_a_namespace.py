@@ -106,6 +106,7 @@ def test_locks_on_names(make_cluster: MakeCluster) -> None:
         lambda: hold.first.is_set() or snapshot.done, "that a snapshot revokes the lease of a chunk"
     )
     expect(hold.first.is_set(), "a snapshot was answered without revoking the lease of its chunk")
+    expect(cell.ask("stat", path="/d/f") == {"chunks": 1}, "a question has to be answered meanwhile")
     below = [
         cell.begin("create", path="/d/g"),
         cell.begin("allocate", path="/d/f", index=1),
@@ -120,7 +121,6 @@ def test_locks_on_names(make_cluster: MakeCluster) -> None:
     ]
     for call in beside:
         call.result()
-    expect(cell.ask("stat", path="/d/f") == {"chunks": 1}, "a question has to be answered meanwhile")
     early = [call.what for call in below if call.wait(QUIET)]
     expect(
         not early,

@@ -199,7 +199,7 @@ def test_clocks_differ(make_cluster: MakeCluster) -> None:
     for skew in (-500.0, 500.0):
         cluster = make_cluster(rate=1.0)
         cell = MasterCell(cluster, servers=0)
-        cell.servers = [SkewedChunkserver(cluster, f"cs{number}", skew) for number in (1, 2, 3)]
+        cell.servers += [SkewedChunkserver(cluster, f"cs{number}", skew) for number in (1, 2, 3)]
         cell.report(cell.servers)
         handle = cell.chunk("/f")
         lease = cell.ask("lease", handle=handle)
