@@ -18,7 +18,7 @@ def pack(value: Any) -> bytes:
     """`value` as msgpack bytes. ValueError or TypeError, in words, when it is not of the kinds above."""
     _refuse_odd_values(value, MAX_DEPTH)
     try:
-        return cast(bytes, msgpack.packb(value, use_bin_type=True))  # pyright: ignore[reportUnknownMemberType]
+        return msgpack.Packer().pack(value)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     except OverflowError as error:
         raise ValueError("an integer does not fit into 64 bits") from error
 
@@ -27,14 +27,7 @@ def unpack(data: bytes | bytearray | memoryview) -> Any:
     """The one value `data` holds. ValueError when it holds anything else, less, or more."""
     try:
         return msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            data,
-            raw=False,
-            strict_map_key=True,
-            max_ext_len=0,
-            max_str_len=len(data),
-            max_bin_len=len(data),
-            max_array_len=len(data),
-            max_map_len=len(data),
+            data, max_ext_len=0
         )
     except (msgpack.exceptions.UnpackException, ValueError, RecursionError) as error:
         raise ValueError(f"not a msgpack value: {error or type(error).__name__}") from error

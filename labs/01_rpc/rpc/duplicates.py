@@ -33,7 +33,7 @@ class Verdict(Enum):
     FORGOTTEN = "refuse it: its answer was acknowledged and is gone"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered(Generic[Answer]):
     """It ran: send this again."""
 

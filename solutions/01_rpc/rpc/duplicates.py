@@ -33,7 +33,7 @@ class Verdict(Enum):
     FORGOTTEN = "refuse it: its answer was acknowledged and is gone"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answered(Generic[Answer]):
     """It ran: send this again."""
 
@@ -74,8 +74,9 @@ class DuplicateTable(Generic[Answer]):
         calls = known.calls
         if ack > known.watermark:
             known.watermark = ack
-            for old in [old for old in calls if old <= ack]:
-                del calls[old]
+            for old in list(calls):
+                if old <= ack:
+                    del calls[old]
         if seq <= known.watermark:
             return Verdict.FORGOTTEN
         found = calls.get(seq)

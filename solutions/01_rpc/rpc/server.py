@@ -166,7 +166,9 @@ class Server:
         if found is Verdict.FORGOTTEN:
             return encode_reply(request, Forgotten("you acknowledged this call's answer"))
         # A copy of its own: the handler may go on to change the payload it returned.
-        answer: list[Buffer] = [bytes(buffer) for buffer in self._run(request)]
+        answer = self._run(request)
+        if len(answer) > 1:
+            answer[1] = bytes(answer[1])
         with self._table_lock:
             self._table.finish(client, seq, answer)
             self._finished.notify_all()

@@ -9,7 +9,7 @@ take) keeps the decision where bytes go apart from the socket they come from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 from labkit import codec
 from labkit.errors import MalformedFrame
@@ -22,11 +22,8 @@ SMALL = 4096  # a frame up to this size arrives in one receive and allocates not
 TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
 
 
-class Frame(NamedTuple):
-    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
-
-    header: dict[str, Any]
-    payload: Buffer
+Frame = tuple[dict[str, Any], Buffer]
+"""Header and payload of a received frame; a payload is `b""` or a bytearray that the receiver may keep."""
 
 
 def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
@@ -40,10 +37,8 @@ def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
     packed = codec.pack(header)
     if len(packed) > MAX_HEADER:
         raise ValueError(f"a header of {len(packed)} bytes is more than {MAX_HEADER}; send data as payload")
-    if isinstance(payload, memoryview):
-        payload = payload.cast("B")
-    elif not isinstance(cast(object, payload), (bytes, bytearray)):
-        raise TypeError(f"a payload is bytes, bytearray or memoryview, not {type(payload).__name__}")
+    if not isinstance(payload, (bytes, bytearray)):
+        payload = memoryview(payload).cast("B")
     size = len(payload)
     if size == 0:
         return [FRAME.pack(len(packed), 0) + packed]
@@ -73,11 +68,10 @@ def parse_header(data: Buffer) -> dict[str, Any]:
         raise MalformedFrame(f"the header is {error}") from error
     if type(header) is not dict:
         raise MalformedFrame("the header is no map")
-    known = cast(dict[str, Any], header)
-    for key in known:
-        if type(key) is not str:
+    for key in header:  # pyright: ignore[reportUnknownVariableType]
+        if type(key) is not str:  # pyright: ignore[reportUnknownArgumentType]
             raise MalformedFrame("the header has a key that is no str")
-    return known
+    return header  # pyright: ignore[reportUnknownVariableType]
 
 
 class FrameAssembler:
@@ -123,14 +117,28 @@ class FrameAssembler:
         A claimed length never allocates more than `TRUST` bytes, or twice what has arrived of it.
         """
         # lab 1 part A: prefix, then header, then payload; each may still be incomplete
-        if self._part is None:
-            if self._end - self._start < PREFIX:
-                if self._start:
-                    self._move_to_front()
-                return None
-            frame = self._begin()
-            if frame is not None:
-                return frame
+        if self._part is not None:
+            return self._take_part()
+        start, end = self._start, self._end
+        body = start + PREFIX
+        if body > end:
+            if start:
+                self._move_to_front()
+            return None
+        header_length, payload_length = parse_prefix(self._small, start)
+        payload = body + header_length
+        behind = payload + payload_length
+        if behind > end:  # rare: nearly every frame arrives whole
+            self._start = body
+            self._payload_length = payload_length
+            self._part = self._open_part(header_length)
+            return self._take_part()
+        header = parse_header(self._small[body:payload])
+        self._start = behind
+        return header, bytearray(self._small[payload:behind]) if payload_length else b""
+
+    def _take_part(self) -> Frame | None:
+        # lab 1 part A
         part = self._part
         assert part is not None
         if self._header is None:
@@ -140,24 +148,9 @@ class FrameAssembler:
             part = self._part = self._open_part(self._payload_length)
         if part.filled < part.length:
             return None
-        frame = Frame(self._header, part.data if part.length else b"")
+        frame = self._header, part.data if part.length else b""
         self._part = self._header = None
         return frame
-
-    def _begin(self) -> Frame | None:
-        # lab 1 part A
-        body = self._start + PREFIX
-        header_length, payload_length = parse_prefix(self._small, self._start)
-        payload = body + header_length
-        end = payload + payload_length
-        if end <= self._end:  # all of it is here: nearly every frame
-            header = parse_header(self._small[body:payload])
-            self._start = end
-            return Frame(header, bytearray(self._small[payload:end]) if payload_length else b"")
-        self._start = body
-        self._payload_length = payload_length
-        self._part = self._open_part(header_length)
-        return None
 
     def _open_part(self, length: int) -> _Part:
         # lab 1 part A
