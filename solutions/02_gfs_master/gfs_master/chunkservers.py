@@ -21,7 +21,7 @@ from labkit.errors import CallFailed, NoSuchChunk, RemoteError
 POLICY = RetryPolicy(first_timeout=1.0, factor=2.0, longest=4.0, attempts=3)
 
 # Copying a chunk takes its time, and asking twice would not make it faster.
-COPYING = RetryPolicy(first_timeout=60.0, attempts=1)
+COPYING = RetryPolicy(first_timeout=60.0, longest=60.0, attempts=1)
 
 
 class Answer(Enum):
