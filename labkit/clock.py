@@ -8,7 +8,6 @@ and its zero means nothing, so times of two nodes cannot be compared; durations 
 
 from __future__ import annotations
 
-import math
 import select
 import socket
 import threading
@@ -45,24 +44,44 @@ class Clock(Protocol):
         ...
 
 
+LONGEST = 1e6  # seconds that the system's calls can wait, and more; who waits longer waits for ever
+
+
+class _Poller(threading.local):
+    """Each thread's own poll object, made anew only when the thread waits for another socket than before."""
+
+    descriptor = -1
+    poll: Callable[[float | None], object]
+
+    def watch(self, descriptor: int) -> None:
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        self.descriptor, self.poll = descriptor, poller.poll
+
+
 class SystemClock:
-    """The machine's monotonic clock."""
+    """The machine's monotonic clock. Waits of more than `LONGEST` have no end."""
+
+    _poller = _Poller()
 
     def now(self) -> float:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(max(0.0, seconds))
+        time.sleep(min(max(0.0, seconds), LONGEST))
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
-        return condition.wait(None if timeout is None else max(0.0, timeout))
+        return condition.wait(None if timeout is None or timeout > LONGEST else max(0.0, timeout))
 
     def wait_for(
         self, condition: threading.Condition, predicate: Callable[[], bool], timeout: float | None
     ) -> bool:
-        return condition.wait_for(predicate, timeout)
+        return condition.wait_for(predicate, None if timeout is None or timeout > LONGEST else timeout)
 
     def wait_readable(self, sock: socket.socket, timeout: float | None) -> bool:
-        poller = select.poll()
-        poller.register(sock, select.POLLIN)
-        return bool(poller.poll(None if timeout is None else math.ceil(max(0.0, timeout) * 1000)))
+        poller = self._poller
+        descriptor = sock.fileno()
+        if descriptor != poller.descriptor:
+            poller.watch(descriptor)
+        milliseconds = None if timeout is None or timeout > LONGEST else max(0.0, timeout) * 1000
+        return bool(poller.poll(milliseconds))  # which rounds up

@@ -206,7 +206,7 @@ def test_a_frame_keeps_its_payload_when_the_next_arrives(lab: SimpleNamespace) -
     assembler = lab.wire.FrameAssembler()
     (first,) = feed(assembler, b"".join(lab.wire.encode({}, b"first")))
     feed(assembler, b"".join(lab.wire.encode({}, b"other")))
-    assert first[1] == b"first"
+    assert first.payload == b"first"
 
 
 def test_a_claimed_length_costs_nothing_before_its_bytes_arrive(lab: SimpleNamespace) -> None:
@@ -225,7 +225,7 @@ def test_a_claimed_length_costs_nothing_before_its_bytes_arrive(lab: SimpleNames
 def test_a_payload_beyond_the_trusted_size_grows_as_it_arrives(lab: SimpleNamespace) -> None:
     payload = MEGABYTE * 3 + b"end"
     (frame,) = feed(lab.wire.FrameAssembler(), b"".join(lab.wire.encode({}, payload)))
-    assert frame[1] == payload
+    assert frame.payload == payload
 
 
 # ---------------------------------------------------------------- streams
@@ -293,6 +293,35 @@ def test_abort_wakes_a_receiver(pair: Any) -> None:
         received = pool.submit(stream.receive)
         stream.abort()
         assert received.result(5) is None
+
+
+def notify(condition: threading.Condition) -> None:
+    with condition:
+        condition.notify_all()
+
+
+@pytest.mark.parametrize("seconds", [1e12, float("inf"), 2.0**31 / 1000])
+def test_a_deadline_may_be_as_far_away_as_it_likes(lab: SimpleNamespace, pair: Any, seconds: float) -> None:
+    stream, theirs = pair
+    theirs.sendall(b"".join(lab.wire.encode({"a": 1})))
+    assert stream.receive(CLOCK.now() + seconds) == ({"a": 1}, b"")
+    condition = threading.Condition()
+    with condition:
+        assert CLOCK.wait_for(condition, lambda: True, seconds)
+        threading.Thread(target=notify, args=(condition,)).start()
+        assert CLOCK.wait(condition, seconds)
+
+
+def test_the_clock_waits_for_the_socket_that_it_is_asked_about(pair: Any) -> None:
+    _, theirs = pair
+    for _ in range(3):
+        ours, others = socket.socketpair()
+        with ours, others:
+            assert not CLOCK.wait_readable(ours, 0.0)
+            assert not CLOCK.wait_readable(ours, 0.0001)
+            others.sendall(b"x")
+            assert CLOCK.wait_readable(ours, None)
+            assert not CLOCK.wait_readable(theirs, -1.0)
 
 
 # ---------------------------------------------------------------- retries
@@ -493,7 +522,7 @@ class Node:
     def answer(self, stream: Any) -> dict[str, Any]:
         frame = stream.receive(CLOCK.now() + 5)
         assert frame is not None, "the connection was closed"
-        return frame[0]
+        return frame.header
 
     def epoch(self, name: str = "server") -> int:
         stream = self.stream(name)
@@ -729,7 +758,7 @@ def test_a_stored_answer_does_not_change_with_the_handlers_buffer(nodes: Node) -
     epoch, stream = nodes.epoch(), nodes.stream()
     for _ in range(2):
         nodes.ask(stream, "read", epoch=epoch)
-        assert stream.receive(CLOCK.now() + 5)[1] == b"then"
+        assert stream.receive(CLOCK.now() + 5).payload == b"then"
         data[:] = b"now!"
 
 

@@ -33,6 +33,10 @@ class Verdict(Enum):
     FORGOTTEN = "refuse it: its answer was acknowledged and is gone"
 
 
+# Names of their own, because each look into an Enum takes its time before Python 3.12.
+RUN, WAIT, FORGOTTEN = Verdict
+
+
 @dataclass(slots=True)
 class Answered(Generic[Answer]):
     """It ran: send this again."""

@@ -48,8 +48,11 @@ class Request(NamedTuple):
         )
 
 
-def encode_reply(request: Request, outcome: Reply | RemoteError) -> list[Buffer]:
-    """The frame that answers `request`. ValueError or TypeError when a value in it cannot be sent."""
+def encode_reply(request: Request, outcome: Any) -> list[Buffer]:
+    """The frame that answers `request` with a plain value, a `Reply`, or a RemoteError.
+
+    ValueError or TypeError when a value in it cannot be sent.
+    """
     raise NotImplementedError(
         "lab 1 part B: the request's xid, and either result (with the payload) or error (to_wire())"
     )

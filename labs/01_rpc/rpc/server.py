@@ -41,6 +41,7 @@ class Server:
         self._table: DuplicateTable[list[Buffer]] = DuplicateTable()
         self._table_lock = threading.Lock()
         self._finished = threading.Condition(self._table_lock)  # some call has, or the server stops
+        self._waiting = 0  # duplicates that wait for it
         self._lock = threading.Lock()  # guards what follows
         self._listener: socket.socket | None = None
         self._threads: dict[threading.Thread, FrameStream | None] = {}

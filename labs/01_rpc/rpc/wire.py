@@ -9,7 +9,7 @@ take) keeps the decision where bytes go apart from the socket they come from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit.protocol import FRAME
 
@@ -20,8 +20,11 @@ SMALL = 4096  # a frame up to this size arrives in one receive and allocates not
 TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
 
 
-Frame = tuple[dict[str, Any], Buffer]
-"""Header and payload of a received frame; a payload is `b""` or a bytearray that the receiver may keep."""
+class Frame(NamedTuple):
+    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
+
+    header: dict[str, Any]
+    payload: Buffer
 
 
 def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:

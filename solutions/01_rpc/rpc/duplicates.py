@@ -33,6 +33,10 @@ class Verdict(Enum):
     FORGOTTEN = "refuse it: its answer was acknowledged and is gone"
 
 
+# Names of their own, because each look into an Enum takes its time before Python 3.12.
+RUN, WAIT, FORGOTTEN = Verdict
+
+
 @dataclass(slots=True)
 class Answered(Generic[Answer]):
     """It ran: send this again."""
@@ -78,11 +82,11 @@ class DuplicateTable(Generic[Answer]):
                 if old <= ack:
                     del calls[old]
         if seq <= known.watermark:
-            return Verdict.FORGOTTEN
+            return FORGOTTEN
         found = calls.get(seq)
         if found is None:
-            calls[seq] = Verdict.WAIT
-            return Verdict.RUN
+            calls[seq] = WAIT
+            return RUN
         return found
 
     def finish(self, client: int, seq: int, answer: Answer) -> None:
@@ -103,6 +107,6 @@ class DuplicateTable(Generic[Answer]):
         # Oldest first, so that one look tells when nobody else has been silent for long enough.
         while len(self._clients) >= self._max_clients:
             client, known = next(iter(self._clients.items()))
-            if now - known.heard <= self._keep or Verdict.WAIT in known.calls.values():
+            if now - known.heard <= self._keep or WAIT in known.calls.values():
                 return
             del self._clients[client]

@@ -68,13 +68,18 @@ class Request(NamedTuple):
         return Request(method, args, client, seq, ack, epoch, payload)
 
 
-def encode_reply(request: Request, outcome: Reply | RemoteError) -> list[Buffer]:
-    """The frame that answers `request`. ValueError or TypeError when a value in it cannot be sent."""
+def encode_reply(request: Request, outcome: Any) -> list[Buffer]:
+    """The frame that answers `request` with a plain value, a `Reply`, or a RemoteError.
+
+    ValueError or TypeError when a value in it cannot be sent.
+    """
     # lab 1 part B: the request's xid, and either result (with the payload) or error (to_wire())
     xid = [request.client, request.seq]
     if isinstance(outcome, RemoteError):
         return encode({"xid": xid, "error": outcome.to_wire()})
-    return encode({"xid": xid, "result": outcome.value}, outcome.payload)
+    if isinstance(outcome, Reply):
+        return encode({"xid": xid, "result": outcome.value}, outcome.payload)
+    return encode({"xid": xid, "result": outcome})
 
 
 def parse_reply(frame: Frame, xid: list[int]) -> Reply | RemoteError | None:

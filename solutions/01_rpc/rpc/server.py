@@ -29,8 +29,8 @@ from labkit.errors import (
     UnknownMethod,
 )
 from labkit.protocol import HELLO
-from rpc.duplicates import Answered, DuplicateTable, Verdict
-from rpc.messages import Reply, Request, encode_reply
+from rpc.duplicates import FORGOTTEN, WAIT, Answered, DuplicateTable
+from rpc.messages import Request, encode_reply
 from rpc.stream import FrameStream
 from rpc.wire import Buffer
 
@@ -55,6 +55,7 @@ class Server:
         self._table: DuplicateTable[list[Buffer]] = DuplicateTable()
         self._table_lock = threading.Lock()
         self._finished = threading.Condition(self._table_lock)  # some call has, or the server stops
+        self._waiting = 0  # duplicates that wait for it
         self._lock = threading.Lock()  # guards what follows
         self._listener: socket.socket | None = None
         self._threads: dict[threading.Thread, FrameStream | None] = {}
@@ -143,7 +144,7 @@ class Server:
         """The reply frame to one transmission of a request."""
         # lab 1 part B
         if request.method == HELLO:
-            return encode_reply(request, Reply({"epoch": self._epoch}))
+            return encode_reply(request, {"epoch": self._epoch})
         if request.epoch is None:
             return self._run(request)
         if request.epoch != self._epoch:
@@ -156,14 +157,16 @@ class Server:
         clock = self._context.clock
         with self._table_lock:
             found = self._table.begin(client, seq, request.ack, clock.now())
-            while found is Verdict.WAIT:
+            while found is WAIT:
                 if self._stopping:
                     raise ConnectionAbortedError("the server stops")
+                self._waiting += 1
                 clock.wait(self._finished, None)
+                self._waiting -= 1
                 found = self._table.begin(client, seq, request.ack, clock.now())
         if isinstance(found, Answered):
             return found.answer
-        if found is Verdict.FORGOTTEN:
+        if found is FORGOTTEN:
             return encode_reply(request, Forgotten("you acknowledged this call's answer"))
         # A copy of its own: the handler may go on to change the payload it returned.
         answer = self._run(request)
@@ -171,7 +174,8 @@ class Server:
             answer[1] = bytes(answer[1])
         with self._table_lock:
             self._table.finish(client, seq, answer)
-            self._finished.notify_all()
+            if self._waiting:
+                self._finished.notify_all()
         return answer
 
     def _run(self, request: Request) -> list[Buffer]:
@@ -183,7 +187,8 @@ class Server:
             _log.exception("handler of %s failed", request.method)
             return encode_reply(request, HandlerFailed(f"{type(error).__name__}: {error}"))
 
-    def _outcome(self, request: Request) -> Reply | RemoteError:
+    def _outcome(self, request: Request) -> Any:
+        """What the handler returned, or the RemoteError that it raised or that says why it did not run."""
         # lab 1 part B
         handler = self._handlers.get(request.method)
         if handler is None:
@@ -205,7 +210,9 @@ class Server:
             if _accepts(handler, args):
                 raise
             return BadArguments(str(error))
-        return value if isinstance(value, Reply) else Reply(value)
+        if isinstance(value, RemoteError):
+            raise TypeError("a RemoteError is raised, not returned")
+        return value
 
 
 def _accepts(handler: Handler, args: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ take) keeps the decision where bytes go apart from the socket they come from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit import codec
 from labkit.errors import MalformedFrame
@@ -22,8 +22,11 @@ SMALL = 4096  # a frame up to this size arrives in one receive and allocates not
 TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
 
 
-Frame = tuple[dict[str, Any], Buffer]
-"""Header and payload of a received frame; a payload is `b""` or a bytearray that the receiver may keep."""
+class Frame(NamedTuple):
+    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
+
+    header: dict[str, Any]
+    payload: Buffer
 
 
 def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
@@ -135,7 +138,7 @@ class FrameAssembler:
             return self._take_part()
         header = parse_header(self._small[body:payload])
         self._start = behind
-        return header, bytearray(self._small[payload:behind]) if payload_length else b""
+        return Frame(header, bytearray(self._small[payload:behind]) if payload_length else b"")
 
     def _take_part(self) -> Frame | None:
         # lab 1 part A
@@ -148,7 +151,7 @@ class FrameAssembler:
             part = self._part = self._open_part(self._payload_length)
         if part.filled < part.length:
             return None
-        frame = self._header, part.data if part.length else b""
+        frame = Frame(self._header, part.data if part.length else b"")
         self._part = self._header = None
         return frame
 
