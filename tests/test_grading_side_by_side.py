@@ -12,6 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from harness.grading.events import (
+    Attempted,
+    Collected,
+    Covered,
+    Ended,
+    Event,
+    Fault,
+    Started,
+    Unreadable,
+    from_bytes,
+    to_bytes,
+)
+from harness.grading.outcome import Outcome, Status
+from harness.grading.score import Attempt
 from tests.test_grading_fake import FakeKit, results_of
 
 
@@ -141,3 +155,38 @@ def test_watch_grades_again_when_a_file_is_saved(kit: FakeKit) -> None:
         child.send_signal(signal.SIGINT)
         assert child.wait(60) == 2
     assert "Traceback" not in shown.read_text()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Collected({"a::b": ("lab01:b", 7)}),
+        Unreadable(Path("tests/x.py"), "why"),
+        Started("a::b"),
+        Attempted("a::b", Attempt(7, 0.5, None, True)),
+        Attempted("a::b", Attempt(7, 0.5, Outcome(Status.TIMEOUT, "\ud800 said", seen="x"), True, "trace")),
+        Covered("faults", 3),
+        Fault("what"),
+        Ended(None),
+        Ended("SIGINT"),
+    ],
+)
+def test_what_a_worker_tells_arrives_as_it_was(event: Event) -> None:
+    assert from_bytes(to_bytes(event)) == event
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"{",
+        b"[1, 2, 3]",
+        b'["Started", {}]',
+        b'["Path", {"x": 1}]',
+        b'["Attempted", {"attempt": 1}]',
+        b"\x80\x04.",
+    ],
+)
+def test_what_no_worker_tells_is_no_event(message: bytes) -> None:
+    with pytest.raises(ValueError):
+        from_bytes(message)

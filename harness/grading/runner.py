@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from harness.grading.events import Attempted, Ended, Event, Fault, Started
+from harness.grading.events import Attempted, Ended, Event, Fault, Started, from_bytes, to_bytes
 from harness.grading.guard import STOPPING, TEARDOWN_SECONDS
 from harness.grading.ledger import Ledger, Watcher
 from harness.grading.manifest import LabManifest
@@ -29,6 +29,7 @@ from harness.grading.worker import Turns, work
 from harness.processes import linux
 
 MOST_JOBS = 4
+MOST_BYTES = 1 << 24  # of one message of a worker
 _LOST = "the process that ran this test was killed from outside ({}): not by the kit"
 
 
@@ -144,6 +145,9 @@ class _Crew:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def _be_a_worker(self, writing: Connection[Any, Any], parent: int) -> None:
+        def tell(event: Event) -> None:
+            writing.send_bytes(to_bytes(event))
+
         try:
             linux.die_with_parent(signal.SIGTERM)  # not SIGKILL: nodes are to be ended and files removed
             for number in STOPPING:
@@ -152,20 +156,23 @@ class _Crew:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             if os.getppid() == parent:
                 with contextlib.suppress(BrokenPipeError):
-                    work(self._kit, self._manifests, self._settings, self._turns, writing.send)
+                    work(self._kit, self._manifests, self._settings, self._turns, tell)
         except (
             BaseException
         ):  # whatever it is, the grader must hear of it, and this process must not go on as one
             with contextlib.suppress(OSError):
-                writing.send(Fault(traceback.format_exc()))
+                tell(Fault(traceback.format_exc()))
         finally:
             os._exit(0)
 
     def _hear(self, pipe: Connection[Any, Any]) -> None:
         worker = self._workers[pipe]
         try:
-            event: Event = pipe.recv()
-        except (EOFError, OSError):
+            event = from_bytes(pipe.recv_bytes(MOST_BYTES))
+        except (EOFError, OSError, ValueError) as error:
+            if isinstance(error, ValueError):  # somebody else has written into its pipe
+                self._ledger.enter(Fault(f"a process that runs tests was not understood: {error}"))
+                os.kill(worker.pid, signal.SIGKILL)
             del self._workers[pipe]
             pipe.close()
             self._gone(worker)
