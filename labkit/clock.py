@@ -83,5 +83,6 @@ class SystemClock:
         descriptor = sock.fileno()
         if descriptor != poller.descriptor:
             poller.watch(descriptor)
-        milliseconds = None if timeout is None or timeout > LONGEST else max(0.0, timeout) * 1000
-        return bool(poller.poll(milliseconds))  # which rounds up
+        if timeout is None or timeout > LONGEST:
+            return bool(poller.poll(None))
+        return bool(poller.poll(timeout * 1000 if timeout > 0 else 0))  # rounded up

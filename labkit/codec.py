@@ -7,7 +7,7 @@ other end. `unpack` never builds more than its input could honestly hold.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 
@@ -38,7 +38,7 @@ _LEAVES = frozenset((str, bytes, bool, int, float, type(None)))  # msgpack itsel
 
 def _refuse_odd_values(value: Any, depth: int) -> None:
     """Every header passes here, so a leaf costs no call of its own."""
-    kind = type(cast(object, value))
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _LEAVES:
         return
     if depth == 0:

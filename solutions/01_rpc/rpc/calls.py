@@ -99,13 +99,13 @@ class OutgoingCall:
             # Answered as often as asked: nothing more will come.
             self._stream = None
             self._peer.pool.give_back(stream)
-        if isinstance(outcome, RemoteError):
-            raise outcome
-        return outcome
+        if isinstance(outcome, Reply):
+            return outcome
+        raise outcome
 
     def _exchange(self, stream: FrameStream, deadline: float) -> Reply | RemoteError:
         # lab 1 part B
-        if self._sent == 0 and self._request.epoch is not None:
+        if self._sent == 0 and self._request.epoch not in (None, self._peer.session.epoch):
             self._renew_epoch(stream, deadline)
         self._send(stream, self._frame, deadline)
         self._sent += 1

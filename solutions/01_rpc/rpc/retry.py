@@ -38,6 +38,7 @@ class RetryPolicy:
         # lab 1 part B: a generator: yield the bounded timeout times a random factor around 1, then grow it
         timeout = self.first_timeout
         for _ in range(self.attempts):
-            timeout = min(timeout, self.longest)
+            if timeout > self.longest:
+                timeout = self.longest
             yield timeout * (1 + self.jitter * (2 * rng.random() - 1))
             timeout *= self.factor
