@@ -45,6 +45,7 @@ RUNTIME = [
     "pytest-timeout>=2.3,<3",
     "rich>=13.7,<16",
     "networkx>=3.2,<4",
+    "msgspec>=0.19,<1",
     "msgpack>=1.0.8,<2",
     "google-crc32c>=1.6,<2",
     "click>=8.1,<9",

@@ -50,13 +50,13 @@ LONGEST = 1e6  # seconds that the system's calls can wait, and more; who waits l
 class _Poller(threading.local):
     """Each thread's own poll object, made anew only when the thread waits for another socket than before."""
 
-    descriptor = -1
-    poll: Callable[[float | None], object]
+    watched: tuple[int, Callable[[float | None], object]] = -1, bool  # the descriptor, and what waits for it
 
-    def watch(self, descriptor: int) -> None:
+    def watch(self, descriptor: int) -> Callable[[float | None], object]:
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
-        self.descriptor, self.poll = descriptor, poller.poll
+        self.watched = descriptor, poller.poll
+        return poller.poll
 
 
 class SystemClock:
@@ -79,10 +79,9 @@ class SystemClock:
         return condition.wait_for(predicate, None if timeout is None or timeout > LONGEST else timeout)
 
     def wait_readable(self, sock: socket.socket, timeout: float | None) -> bool:
-        poller = self._poller
-        descriptor = sock.fileno()
-        if descriptor != poller.descriptor:
-            poller.watch(descriptor)
+        descriptor, poll = self._poller.watched
+        if sock.fileno() != descriptor:
+            poll = self._poller.watch(sock.fileno())
         if timeout is None or timeout > LONGEST:
-            return bool(poller.poll(None))
-        return bool(poller.poll(timeout * 1000 if timeout > 0 else 0))  # rounded up
+            return bool(poll(None))
+        return bool(poll(timeout * 1000 if timeout > 0 else 0))  # rounded up

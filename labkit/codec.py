@@ -2,59 +2,98 @@
 
 Exactly these values pass, in both directions: None, bool, int of 64 bits, float, str, bytes, list, dict
 with str keys; tuples are sent as lists. Everything else is a clear error rather than a surprise at the
-other end. `unpack` never builds more than its input could honestly hold.
+other end. Nothing here ever builds more than its input could honestly hold.
+
+Two ways: `pack` and `unpack` for any value; a `Message` for a map whose keys and types are known.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
-import msgpack
+import msgspec
 
 MAX_DEPTH = 64
+UNSET: Final = msgspec.UNSET  # the value of an optional field that is not on the wire
+Unset = msgspec.UnsetType
+BAD_DATA: Final = (ValueError, RecursionError)  # what decoding raises; the latter for a nest without end
+Data = bytes | bytearray | memoryview
+
+Decoded = TypeVar("Decoded")
+
+
+class Message(msgspec.Struct):
+    """A map with known keys: subclasses annotate them as a dataclass does.
+
+        class Hello(Message):
+            name: str
+            extra: Any = UNSET                      # may be missing on the wire
+
+            def __post_init__(self) -> None:
+                refuse_odd_values(self.extra)       # what an annotation leaves open
+
+    Keys nobody knows are ignored when one is decoded, so that a protocol can grow.
+    """
 
 
 def pack(value: Any) -> bytes:
     """`value` as msgpack bytes. ValueError or TypeError, in words, when it is not of the kinds above."""
-    _refuse_odd_values(value, MAX_DEPTH)
+    refuse_odd_values(value)
+    return encode(value)
+
+
+def unpack(data: Data) -> Any:
+    """The one value `data` holds. ValueError when it holds anything else, less, or more."""
     try:
-        return msgpack.Packer().pack(value)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        value = _decode_any(data)
+        refuse_odd_values(value)
+    except (*BAD_DATA, TypeError) as error:
+        raise ValueError(f"not a msgpack value: {error}") from error
+    return value
+
+
+def encode(value: Any) -> bytes:
+    """As `pack`, for a `Message`, or a value whose kinds are known to be right."""
+    try:
+        return _encode(value)
     except OverflowError as error:
         raise ValueError("an integer does not fit into 64 bits") from error
 
 
-def unpack(data: bytes | bytearray | memoryview) -> Any:
-    """The one value `data` holds. ValueError when it holds anything else, less, or more."""
-    try:
-        return msgpack.unpackb(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            data, max_ext_len=0
-        )
-    except (msgpack.exceptions.UnpackException, ValueError, RecursionError) as error:
-        raise ValueError(f"not a msgpack value: {error or type(error).__name__}") from error
+def decoder(kind: type[Decoded]) -> Callable[[Data], Decoded]:
+    """What turns bytes into a `kind`, such as a `Message`; it raises BAD_DATA when they are none."""
+    return msgspec.msgpack.Decoder(kind, ext_hook=_refuse_extension).decode
 
 
-_LEAVES = frozenset((str, bytes, bool, int, float, type(None)))  # msgpack itself knows which integers fit
-
-
-def _refuse_odd_values(value: Any, depth: int) -> None:
-    """Every header passes here, so a leaf costs no call of its own."""
+def refuse_odd_values(value: Any, depth: int = MAX_DEPTH) -> None:
+    """ValueError or TypeError, in words, when `value` is not of the kinds above."""
     kind = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _LEAVES:
         return
     if depth == 0:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    # Nearly every value passes here, so a leaf costs no call of its own.
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
                 raise TypeError(f"map keys must be str, not {type(key).__name__}")
             if type(item) not in _LEAVES:
-                _refuse_odd_values(item, depth - 1)
-        return
-    if kind is list or kind is tuple:
+                refuse_odd_values(item, depth - 1)
+    elif kind is list or kind is tuple:
         for item in value:
             if type(item) not in _LEAVES:
-                _refuse_odd_values(item, depth - 1)
-        return
-    raise TypeError(
-        f"{kind.__name__} values cannot be sent; use None, bool, int, float, str, bytes, list, dict"
-    )
+                refuse_odd_values(item, depth - 1)
+    else:
+        raise TypeError(
+            f"{kind.__name__} values cannot be sent; use None, bool, int, float, str, bytes, list, dict"
+        )
+
+
+def _refuse_extension(code: int, data: memoryview) -> Any:
+    raise ValueError("msgpack extensions are not used here")
+
+
+_LEAVES = frozenset((str, bytes, bool, int, float, type(None)))  # msgspec itself knows which integers fit
+_encode = msgspec.msgpack.Encoder().encode
+_decode_any = msgspec.msgpack.Decoder(ext_hook=_refuse_extension).decode

@@ -71,7 +71,7 @@ class _Frames:
             try:
                 stream = self._stream.FrameStream(sock, self._context.clock)
                 while (frame := stream.receive()) is not None:
-                    stream.send(self._wire.encode(frame.header, frame.payload))
+                    stream.send(self._wire.encode(*frame))
                 self._context.annotate("stream ended", error=None)
             except NotImplementedError as error:
                 # As if it had ended this thread; but told before the socket is closed.
@@ -85,7 +85,8 @@ class _Frames:
 def _assemble(assembler: Any, data: bytes, sizes: list[int], report: dict[str, Any]) -> None:
     for turn in itertools.count():
         while (frame := assembler.take()) is not None:
-            report["frames"].append({"header": frame.header, "payload": bytes(frame.payload)})
+            header, payload = frame
+            report["frames"].append({"header": header, "payload": bytes(payload)})
         start = report["fed"]
         if start == len(data):
             return

@@ -21,6 +21,7 @@ from rpc.connections import ConnectionPool
 from rpc.messages import Reply, Request
 from rpc.retry import RetryPolicy
 from rpc.sessions import Session
+from rpc.wire import Buffer
 
 
 class Peer:
@@ -35,7 +36,9 @@ class Peer:
 class OutgoingCall:
     """Runs one request against one server. Used once, by one thread."""
 
-    def __init__(self, context: Context, peer: Peer, request: Request) -> None:
+    __slots__ = ("_context", "_frame", "_payload", "_peer", "_request", "_sent", "_stream")
+
+    def __init__(self, context: Context, peer: Peer, request: Request, payload: Buffer) -> None:
         """TypeError or ValueError when the request cannot be encoded; nothing has been sent then."""
         raise NotImplementedError(
             "lab 1 part B: encode now, so that a value that cannot be sent is refused before anything is"
@@ -48,6 +51,6 @@ class OutgoingCall:
         so that a server that just died is not stormed.
         """
         raise NotImplementedError(
-            "lab 1 part B: for each timeout of the policy: one attempt; a broken connection is dropped, "
+            "lab 1 part B: for each attempt of the policy: its timeout; a broken connection is dropped, "
             "a silent one kept"
         )

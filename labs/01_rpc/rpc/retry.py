@@ -8,7 +8,6 @@ Pure: the times come from the policy and a random generator, nothing here waits.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -29,13 +28,10 @@ class RetryPolicy:
         if self.factor < 1 or not 0 <= self.jitter < 1:
             raise ValueError("a retry policy's factor is at least 1, its jitter from 0 to below 1")
 
-    def timeouts(self, rng: random.Random) -> Iterator[float]:
-        """For each attempt in turn, the seconds to wait for its answer; exactly `attempts` of them.
+    def timeout(self, attempt: int, rng: random.Random) -> float:
+        """The seconds to wait for the answer to `attempt`, which counts from 0.
 
-        The n-th (from 0) lies within `jitter` of min(longest, first_timeout * factor**n): a jitter of 0.2
-        means from 0.8 to 1.2 times that, evenly spread, drawn from `rng`.
+        Within `jitter` of min(longest, first_timeout * factor**attempt): a jitter of 0.2 means from 0.8 to
+        1.2 times that, evenly spread, drawn from `rng`. However large `attempt` is.
         """
-        raise NotImplementedError(
-            "lab 1 part B: a generator: yield the bounded timeout times a random factor around 1, then "
-            "grow it"
-        )
+        raise NotImplementedError("lab 1 part B: the bounded timeout, times a random factor around 1")

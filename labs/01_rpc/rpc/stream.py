@@ -12,10 +12,11 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from labkit.clock import Clock
-from rpc.wire import Buffer, Frame, FrameAssembler
+from rpc.wire import Buffer, Frame, FrameAssembler, parse_header
 
 # Real milliseconds between two looks at the clock while a send is stuck: a clock can wait for bytes to
 # read, but not for room to write.
@@ -27,12 +28,17 @@ class DeadlinePassed(TimeoutError):
 
 
 class FrameStream:
-    """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever."""
+    """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever.
 
-    def __init__(self, sock: socket.socket, clock: Clock) -> None:
+    `parse` makes of a received header what `Frame.header` is to hold; ValueError when it is nothing of that kind.
+    """
+
+    def __init__(
+        self, sock: socket.socket, clock: Clock, parse: Callable[[Buffer], Any] = parse_header
+    ) -> None:
         self._sock = sock
         self._clock = clock
-        self._frames = FrameAssembler()
+        self._frames = FrameAssembler(parse)
         self._peek = select.poll()
         self._peek.register(sock, select.POLLIN)
 

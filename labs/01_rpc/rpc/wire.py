@@ -8,63 +8,52 @@ take) keeps the decision where bytes go apart from the socket they come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from labkit.protocol import FRAME
 
 Buffer = bytes | bytearray | memoryview
+Frame = tuple[Any, Buffer]  # one received: what `parse` made of its header; b"" or a bytearray to keep
 
 PREFIX = FRAME.size
+_pack_prefix, _unpack_prefix = FRAME.pack, FRAME.unpack_from
 SMALL = 4096  # a frame up to this size arrives in one receive and allocates nothing before it is complete
 TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
 
 
-class Frame(NamedTuple):
-    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
-
-    header: dict[str, Any]
-    payload: Buffer
-
-
 def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
-    """The frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
+    """The frame of a header's map; TypeError or ValueError for a value that msgpack cannot carry."""
+    raise NotImplementedError("lab 1 part A: pack the header with labkit.codec")
+
+
+def join(header: bytes, payload: Buffer) -> list[Buffer]:
+    """A frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
 
     The second buffer is missing when the payload is empty. TypeError or ValueError, and so nothing sent,
-    for a value that msgpack cannot carry, a payload that is no bytes-like object, or a header or payload
-    above `MAX_HEADER` or `MAX_PAYLOAD` bytes. Lengths count bytes, whatever items a memoryview has.
+    for a payload that is no bytes-like object, or a header or payload above `MAX_HEADER` or `MAX_PAYLOAD`
+    bytes. Lengths count bytes, whatever items a memoryview has.
     """
-    raise NotImplementedError(
-        "lab 1 part A: pack the header with labkit.codec, check both sizes, put FRAME.pack in front"
-    )
-
-
-def parse_prefix(data: Buffer, start: int = 0) -> tuple[int, int]:
-    """(header length, payload length) of the frame whose first `PREFIX` bytes are in `data` at `start`.
-
-    MalformedFrame when the header is empty or longer than MAX_HEADER, or the payload than MAX_PAYLOAD.
-    """
-    raise NotImplementedError(
-        "lab 1 part A: FRAME.unpack_from, then compare with the bounds in labkit.protocol"
-    )
+    raise NotImplementedError("lab 1 part A: check both sizes, put FRAME.pack in front")
 
 
 def parse_header(data: Buffer) -> dict[str, Any]:
-    """The header's map. MalformedFrame when the bytes are not exactly one msgpack map with str keys."""
-    raise NotImplementedError(
-        "lab 1 part A: labkit.codec.unpack raises ValueError; a list or a number is no header either"
-    )
+    """The header's map. ValueError when the bytes are not exactly one msgpack map with str keys."""
+    raise NotImplementedError("lab 1 part A: labkit.codec.unpack; a list or a number is no header either")
 
 
 class FrameAssembler:
     """Puts frames together from bytes that come in pieces of any size; knows nothing of sockets.
 
     Use: receive into `room()`, report how much arrived to `filled(count)`, then `take()` frames until it
-    gives None; a room is good for one receive. All state is here, so a receiver that gave up waiting in the middle of a frame can simply
-    go on later. After MalformedFrame the rest of the stream means nothing: throw both away.
+    gives None; a room is good for one receive. All state is here, so a receiver that gave up waiting in the
+    middle of a frame can simply go on later. After MalformedFrame the rest of the stream means nothing:
+    throw both away.
+
+    `parse` makes of a header's bytes what its receiver wants, or raises ValueError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parse: Callable[[Buffer], Any] = parse_header) -> None:
         raise NotImplementedError(
             "lab 1 part A: a small buffer for prefixes and small frames, and the part of a frame being filled"
         )

@@ -17,18 +17,18 @@ run in the life before; nobody knows, and the caller gets SessionLost.
 from __future__ import annotations
 
 from labkit import Context
+from labkit.codec import UNSET
 from labkit.errors import (
     CallFailed,
     CallTimeout,
     ConnectionLost,
     MalformedFrame,
-    RemoteError,
     SessionLost,
     Unreachable,
 )
 from labkit.protocol import HELLO
 from rpc.connections import ConnectionPool
-from rpc.messages import Reply, Request, parse_reply
+from rpc.messages import Answer, Reply, Request, Xid, error_in, reply_in
 from rpc.retry import RetryPolicy
 from rpc.sessions import Session
 from rpc.stream import DeadlinePassed, FrameStream
@@ -47,13 +47,16 @@ class Peer:
 class OutgoingCall:
     """Runs one request against one server. Used once, by one thread."""
 
-    def __init__(self, context: Context, peer: Peer, request: Request) -> None:
+    __slots__ = ("_context", "_frame", "_payload", "_peer", "_request", "_sent", "_stream")
+
+    def __init__(self, context: Context, peer: Peer, request: Request, payload: Buffer) -> None:
         """TypeError or ValueError when the request cannot be encoded; nothing has been sent then."""
         # lab 1 part B: encode now, so that a value that cannot be sent is refused before anything is
         self._context = context
         self._peer = peer
         self._request = request
-        self._frame = request.encode()
+        self._payload = payload
+        self._frame = request.frame(payload)
         self._stream: FrameStream | None = None  # kept from attempt to attempt until it breaks
         self._sent = 0  # transmissions under this epoch that may have reached the server
 
@@ -63,15 +66,15 @@ class OutgoingCall:
         An attempt ends early when its connection breaks; the next still starts when its time is over,
         so that a server that just died is not stormed.
         """
-        # lab 1 part B: for each timeout of the policy: one attempt; a broken connection is dropped, a silent one kept
-        clock = self._context.clock
+        # lab 1 part B: for each attempt of the policy: its timeout; a broken connection is dropped, a silent one kept
+        clock, rng = self._context.clock, self._context.rng
         resume = 0.0
         failure: Exception | None = None
         try:
-            for timeout in policy.timeouts(self._context.rng):
+            for attempt in range(policy.attempts):
                 if self._stream is None and failure is not None and not self._peer.pool.pause(resume):
                     break
-                resume = clock.now() + timeout
+                resume = clock.now() + policy.timeout(attempt, rng)
                 try:
                     return self._attempt(resume)
                 except DeadlinePassed as error:
@@ -81,35 +84,44 @@ class OutgoingCall:
                     self._drop_stream()
             raise self._verdict(failure) from failure
         finally:
-            self._drop_stream()
+            if self._stream is not None:
+                self._drop_stream()
 
     def _attempt(self, deadline: float) -> Reply:
         # lab 1 part B
+        peer = self._peer
         stream = self._stream
         if stream is None:
-            stream = self._stream = self._peer.pool.borrow(deadline)
-        outcome = self._exchange(stream, deadline)
-        if isinstance(outcome, SessionLost):
-            self._context.annotate("session_lost", server=self._peer.name, sent=self._sent)
-            self._peer.session.lost(self._request.epoch)
-            if self._sent == 1:
-                self._sent = 0  # the one transmission was refused: see the module's docstring
-                outcome = self._exchange(stream, deadline)
+            stream = self._stream = peer.pool.borrow(deadline)
+        answer, payload = self._exchange(stream, deadline)
+        if answer.error is not UNSET and self._never_ran(answer):
+            answer, payload = self._exchange(stream, deadline)
         if self._sent == 1:
             # Answered as often as asked: nothing more will come.
             self._stream = None
-            self._peer.pool.give_back(stream)
-        if isinstance(outcome, Reply):
-            return outcome
-        raise outcome
+            peer.pool.give_back(stream)
+        return reply_in(answer, payload)
 
-    def _exchange(self, stream: FrameStream, deadline: float) -> Reply | RemoteError:
+    def _exchange(self, stream: FrameStream, deadline: float) -> tuple[Answer, Buffer]:
         # lab 1 part B
-        if self._sent == 0 and self._request.epoch not in (None, self._peer.session.epoch):
+        request = self._request
+        if self._sent == 0 and request.epoch is not None and request.epoch != self._peer.session.epoch:
             self._renew_epoch(stream, deadline)
         self._send(stream, self._frame, deadline)
         self._sent += 1
-        return _await_reply(stream, self._request, deadline)
+        return _await_answer(stream, request.xid, deadline)
+
+    def _never_ran(self, answer: Answer) -> bool:
+        """Whether the call, sent once, was meant for an earlier life of the server; it may be sent anew then."""
+        # lab 1 part C
+        if not isinstance(error_in(answer), SessionLost):
+            return False
+        self._context.annotate("session_lost", server=self._peer.name, sent=self._sent)
+        self._peer.session.lost(self._request.epoch)
+        if self._sent > 1:
+            return False
+        self._sent = 0  # the one transmission was refused: see the module's docstring
+        return True
 
     def _send(self, stream: FrameStream, frame: list[Buffer], deadline: float) -> None:
         # lab 1 part B
@@ -124,15 +136,13 @@ class OutgoingCall:
         session = self._peer.session
         epoch = session.epoch
         if epoch is None:
-            hello = Request(HELLO, {}, self._request.client, session.number())
-            self._send(stream, hello.encode(), deadline)
-            answer = _await_reply(stream, hello, deadline)
-            if isinstance(answer, RemoteError):
-                raise answer
-            epoch = session.epoch = _epoch_in(answer)
+            client, _ = self._request.xid
+            hello = Request(HELLO, {}, (client, session.number()), 0, None)
+            self._send(stream, hello.frame(b""), deadline)
+            epoch = session.epoch = _epoch_in(reply_in(*_await_answer(stream, hello.xid, deadline)))
         if epoch != self._request.epoch:
-            self._request = self._request._replace(epoch=epoch)
-            self._frame = self._request.encode()
+            self._request.epoch = epoch
+            self._frame = self._request.frame(self._payload)
 
     def _verdict(self, failure: Exception | None) -> CallFailed:
         # lab 1 part B
@@ -151,17 +161,13 @@ class OutgoingCall:
             self._stream = None
 
 
-def _await_reply(stream: FrameStream, request: Request, deadline: float) -> Reply | RemoteError:
+def _await_answer(stream: FrameStream, xid: Xid, deadline: float) -> tuple[Answer, Buffer]:
     # lab 1 part B
-    xid = [request.client, request.seq]
-    while True:
-        frame = stream.receive(deadline)
-        if frame is None:
-            raise ConnectionResetError("the server closed the connection")
-        outcome = parse_reply(frame, xid)
-        if outcome is not None:
-            return outcome
+    while (frame := stream.receive(deadline)) is not None:
+        if frame[0].xid == xid:
+            return frame
         # An answer to a request that nobody waits for any more, or a duplicate of one we had.
+    raise ConnectionResetError("the server closed the connection")
 
 
 def _epoch_in(answer: Reply) -> int:

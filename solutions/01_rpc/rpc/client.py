@@ -51,19 +51,17 @@ class Client:
         `close` every call is Unreachable.
         """
         # lab 1 part B: number the call, run an OutgoingCall; part C: end its seq in the session whatever happens
-        context = self._context
         peer = self._peers.get(server) or self._add_peer(server)
         session = peer.session
-        if args is None:
-            args = {}
+        arguments = dict(args) if args else {}
         if not at_most_once:
-            request = Request(method, args, self._id, session.number(), payload=payload)
-            return OutgoingCall(context, peer, request).run(policy or self._policy)
+            request = Request(method, arguments, (self._id, session.number()), 0, None)
+            return OutgoingCall(self._context, peer, request, payload).run(policy or self._policy)
         seq, ack = session.begin()
         try:
             # The epoch is unknown before the first hello; until then any number stands in for it.
-            request = Request(method, args, self._id, seq, ack, session.epoch or 0, payload)
-            return OutgoingCall(context, peer, request).run(policy or self._policy)
+            request = Request(method, arguments, (self._id, seq), ack, session.epoch or 0)
+            return OutgoingCall(self._context, peer, request, payload).run(policy or self._policy)
         finally:
             session.end(seq)
 

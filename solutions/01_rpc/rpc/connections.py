@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 
 from labkit import Context
+from rpc.messages import parse_answer
 from rpc.stream import FrameStream
 
 MAX_IDLE = 8
@@ -47,7 +48,7 @@ class ConnectionPool:
             self.discard(stream)
         clock = self._context.clock
         sock = self._context.network.connect(self._server, max(0.0, deadline - clock.now()))
-        stream = FrameStream(sock, clock)
+        stream = FrameStream(sock, clock, parse_answer)
         with self._lock:
             if not self._closed:
                 self._open.add(stream)

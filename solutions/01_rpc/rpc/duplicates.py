@@ -38,19 +38,12 @@ RUN, WAIT, FORGOTTEN = Verdict
 
 
 @dataclass(slots=True)
-class Answered(Generic[Answer]):
-    """It ran: send this again."""
-
-    answer: Answer
-
-
-@dataclass(slots=True)
 class _Calls(Generic[Answer]):
     """One client's calls above its watermark: WAIT while running, then the answer."""
 
     heard: float
     watermark: int = 0
-    calls: dict[int, Verdict | Answered[Answer]] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    calls: dict[int, Verdict | Answer] = field(default_factory=dict)  # pyright: ignore[reportUnknownVariableType]
 
 
 class DuplicateTable(Generic[Answer]):
@@ -61,7 +54,7 @@ class DuplicateTable(Generic[Answer]):
         self._keep = keep
         self._clients: OrderedDict[int, _Calls[Answer]] = OrderedDict()  # who was heard last is last
 
-    def begin(self, client: int, seq: int, ack: int, now: float) -> Verdict | Answered[Answer]:
+    def begin(self, client: int, seq: int, ack: int, now: float) -> Verdict | Answer:
         """A transmission of call (client, seq) arrived, acknowledging every seq <= ack: what to do with it.
 
         Acknowledged answers are dropped first; a late, smaller ack changes nothing. Asking again after
@@ -95,7 +88,7 @@ class DuplicateTable(Generic[Answer]):
         # lab 1 part C: store the answer, but only where begin left its mark and nobody removed it since
         known = self._clients.get(client)
         if known is not None and seq in known.calls:
-            known.calls[seq] = Answered(answer)
+            known.calls[seq] = answer
 
     def __len__(self) -> int:
         """How many calls are remembered, running or answered, of all clients."""

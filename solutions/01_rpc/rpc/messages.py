@@ -1,17 +1,19 @@
-"""What the headers of frames say: requests and replies, without any IO.
+"""What the headers of frames say: requests and answers, without any IO.
 
-A request is {"method", "args", "xid": [client, seq], "ack", "epoch"}, a reply {"xid", "result"} or {"xid",
-"error"}. The pair (client, seq) names a call for ever: every transmission of it carries the same one, and
-its reply too (Birrell and Nelson 1984, §3.2). Keys nobody knows are ignored, so that the protocol can grow.
+A request is {"method", "args", "xid": [client, seq], "ack", "epoch"}, an answer {"xid", "result"} or {"xid",
+"error"}. The xid names a call for ever: every transmission of it carries the same one, and its answer too
+(Birrell and Nelson 1984, §3.2). Headers are written by strangers: `labkit.codec` checks every type in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from labkit.errors import MalformedFrame, RemoteError
-from rpc.wire import Buffer, Frame, encode
+from labkit.codec import UNSET, Message, Unset, decoder, encode, refuse_odd_values
+from labkit.errors import RemoteError
+from rpc.wire import Buffer, join
+
+Xid = tuple[int, int]  # the client, and the number of the call at this client
 
 
 class Reply(NamedTuple):
@@ -21,7 +23,7 @@ class Reply(NamedTuple):
     payload: Buffer = b""
 
 
-class Request(NamedTuple):
+class Request(Message):
     """One call as it goes over the wire. `epoch` None: best effort, `ack` means nothing then.
 
     `ack` says: every at-most-once call of this client to this server with seq <= ack has been answered, or
@@ -29,72 +31,56 @@ class Request(NamedTuple):
     """
 
     method: str
-    args: Mapping[str, Any]
-    client: int
-    seq: int
-    ack: int = 0
-    epoch: int | None = None
-    payload: Buffer = b""
+    args: dict[str, Any]
+    xid: Xid
+    ack: int
+    epoch: int | None
 
-    def encode(self) -> list[Buffer]:
-        """The request as a frame for `FrameStream.send`; ValueError or TypeError if it cannot be one."""
-        # lab 1 part B: the header's keys are method, args, xid, ack, epoch
-        header = {
-            "method": self.method,
-            "args": self.args,
-            "xid": [self.client, self.seq],
-            "ack": self.ack,
-            "epoch": self.epoch,
-        }
-        return encode(header, self.payload)
+    def __post_init__(self) -> None:
+        refuse_odd_values(self.args)
 
-    @staticmethod
-    def parse(frame: Frame) -> Request:
-        """The request in a received frame. MalformedFrame when a key is missing or has another type."""
-        # lab 1 part B: check every type: the header was written by a stranger (a bool is no int here)
-        try:
-            header, payload = frame
-            method, args, ack, epoch = header["method"], header["args"], header["ack"], header["epoch"]
-            client, seq = header["xid"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise MalformedFrame("a request needs method, args, xid [client, seq], ack and epoch") from error
-        if not (
-            type(method) is str
-            and type(args) is dict
-            and type(client) is type(seq) is type(ack) is int
-            and (epoch is None or type(epoch) is int)
-        ):
-            raise MalformedFrame("a request's method is a str, its args a map, xid, ack and epoch are ints")
-        return Request(method, args, client, seq, ack, epoch, payload)
+    def frame(self, payload: Buffer) -> list[Buffer]:
+        """What to send; TypeError or ValueError when it cannot be."""
+        return join(encode(self), payload)
 
 
-def encode_reply(request: Request, outcome: Any) -> list[Buffer]:
-    """The frame that answers `request` with a plain value, a `Reply`, or a RemoteError.
+class Answer(Message):
+    """The answer to one transmission of a request: it has a result or an error."""
+
+    xid: Xid
+    result: Any = UNSET
+    error: dict[str, Any] | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        refuse_odd_values(self.error if self.result is UNSET else self.result)
+
+
+parse_request = decoder(Request)
+parse_answer = decoder(Answer)
+
+
+def encode_answer(xid: Xid, outcome: Any) -> list[Buffer]:
+    """The frame that answers the request `xid` with a plain value, a `Reply`, or a RemoteError.
 
     ValueError or TypeError when a value in it cannot be sent.
     """
     # lab 1 part B: the request's xid, and either result (with the payload) or error (to_wire())
-    xid = [request.client, request.seq]
     if isinstance(outcome, RemoteError):
-        return encode({"xid": xid, "error": outcome.to_wire()})
+        return join(encode(Answer(xid, error=outcome.to_wire())), b"")
     if isinstance(outcome, Reply):
-        return encode({"xid": xid, "result": outcome.value}, outcome.payload)
-    return encode({"xid": xid, "result": outcome})
+        return join(encode(Answer(xid, outcome.value)), outcome.payload)
+    return join(encode(Answer(xid, outcome)), b"")
 
 
-def parse_reply(frame: Frame, xid: list[int]) -> Reply | RemoteError | None:
-    """What `frame` answers to the call `xid` ([client, seq]); None when it answers another one.
+def reply_in(answer: Answer, payload: Buffer) -> Reply:
+    """The reply, or the RemoteError, raised as its own class."""
+    # lab 1 part B: an error is one if it is not UNSET
+    if answer.error is UNSET:
+        return Reply(answer.result, payload)
+    raise error_in(answer)
 
-    The error is returned, not raised, as its own class. MalformedFrame when the frame is no reply.
-    """
-    # lab 1 part B: compare the xid first, then look for error (RemoteError.from_wire) or result
-    header, payload = frame
-    if "xid" not in header:
-        raise MalformedFrame("a reply needs an xid")
-    if header["xid"] != xid:
-        return None
-    if "error" in header:
-        return RemoteError.from_wire(header["error"])
-    if "result" in header:
-        return Reply(header["result"], payload)
-    raise MalformedFrame("a reply needs a result or an error")
+
+def error_in(answer: Answer) -> RemoteError:
+    """The error of an answer that has one; MalformedFrame when it is of another shape than errors have."""
+    # lab 1 part B: RemoteError.from_wire
+    return RemoteError.from_wire(answer.error)

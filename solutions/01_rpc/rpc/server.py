@@ -29,8 +29,8 @@ from labkit.errors import (
     UnknownMethod,
 )
 from labkit.protocol import HELLO
-from rpc.duplicates import FORGOTTEN, WAIT, Answered, DuplicateTable
-from rpc.messages import Request, encode_reply
+from rpc.duplicates import FORGOTTEN, WAIT, DuplicateTable, Verdict
+from rpc.messages import Request, encode_answer, parse_request
 from rpc.stream import FrameStream
 from rpc.wire import Buffer
 
@@ -121,7 +121,7 @@ class Server:
                     continue
                 with contextlib.suppress(OSError):  # the peer has left already; its thread will find out
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                stream = FrameStream(sock, self._context.clock)
+                stream = FrameStream(sock, self._context.clock, parse_request)
                 try:
                     self._spawn(lambda stream=stream: self._serve(stream), stream, "connection")
                 except RuntimeError as error:  # no more threads: this peer has to come again
@@ -132,7 +132,7 @@ class Server:
         # lab 1 part B
         try:
             while (frame := stream.receive()) is not None:
-                stream.send(self._answer(Request.parse(frame)))
+                stream.send(self._answer(*frame))
         except MalformedFrame as error:
             self._context.annotate("malformed_frame", why=str(error))
         except OSError as error:
@@ -140,20 +140,20 @@ class Server:
         finally:
             stream.close()
 
-    def _answer(self, request: Request) -> list[Buffer]:
-        """The reply frame to one transmission of a request."""
+    def _answer(self, request: Request, payload: Buffer) -> list[Buffer]:
+        """The frame that answers one transmission of a request."""
         # lab 1 part B
         if request.method == HELLO:
-            return encode_reply(request, {"epoch": self._epoch})
+            return encode_answer(request.xid, {"epoch": self._epoch})
         if request.epoch is None:
-            return self._run(request)
+            return self._run(request, payload)
         if request.epoch != self._epoch:
-            return encode_reply(request, SessionLost("this server has restarted since"))
-        return self._run_at_most_once(request)
+            return encode_answer(request.xid, SessionLost("this server has restarted since"))
+        return self._run_at_most_once(request, payload)
 
-    def _run_at_most_once(self, request: Request) -> list[Buffer]:
+    def _run_at_most_once(self, request: Request, payload: Buffer) -> list[Buffer]:
         # lab 1 part C
-        client, seq = request.client, request.seq
+        client, seq = request.xid
         clock = self._context.clock
         with self._table_lock:
             found = self._table.begin(client, seq, request.ack, clock.now())
@@ -164,13 +164,13 @@ class Server:
                 clock.wait(self._finished, None)
                 self._waiting -= 1
                 found = self._table.begin(client, seq, request.ack, clock.now())
-        if isinstance(found, Answered):
-            return found.answer
         if found is FORGOTTEN:
-            return encode_reply(request, Forgotten("you acknowledged this call's answer"))
-        # A copy of its own: the handler may go on to change the payload it returned.
-        answer = self._run(request)
+            return encode_answer(request.xid, Forgotten("you acknowledged this call's answer"))
+        if not isinstance(found, Verdict):
+            return found
+        answer = self._run(request, payload)
         if len(answer) > 1:
+            # A copy of its own: the handler may go on to change the payload it returned.
             answer[1] = bytes(answer[1])
         with self._table_lock:
             self._table.finish(client, seq, answer)
@@ -178,26 +178,26 @@ class Server:
                 self._finished.notify_all()
         return answer
 
-    def _run(self, request: Request) -> list[Buffer]:
+    def _run(self, request: Request, payload: Buffer) -> list[Buffer]:
         """Run the handler, whatever it does, and encode what came of it."""
         # lab 1 part B
         try:
-            return encode_reply(request, self._outcome(request))
+            return encode_answer(request.xid, self._outcome(request, payload))
         except Exception as error:
             _log.exception("handler of %s failed", request.method)
-            return encode_reply(request, HandlerFailed(f"{type(error).__name__}: {error}"))
+            return encode_answer(request.xid, HandlerFailed(f"{type(error).__name__}: {error}"))
 
-    def _outcome(self, request: Request) -> Any:
+    def _outcome(self, request: Request, payload: Buffer) -> Any:
         """What the handler returned, or the RemoteError that it raised or that says why it did not run."""
         # lab 1 part B
         handler = self._handlers.get(request.method)
         if handler is None:
             return UnknownMethod(request.method)
         args = request.args
-        if request.payload:
+        if payload:
             if "payload" in args:
                 return BadArguments("payload comes beside the arguments, not as one")
-            args = {**args, "payload": request.payload}
+            args = {**args, "payload": payload}
         try:
             value = handler(**args)
         except (SessionLost, Forgotten, UnknownMethod):

@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from labkit.clock import Clock
 from labkit.errors import MalformedFrame
-from rpc.wire import Buffer, Frame, FrameAssembler
+from rpc.wire import Buffer, Frame, FrameAssembler, parse_header
 
 # Real milliseconds between two looks at the clock while a send is stuck: a clock can wait for bytes to
 # read, but not for room to write.
@@ -28,12 +29,17 @@ class DeadlinePassed(TimeoutError):
 
 
 class FrameStream:
-    """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever."""
+    """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever.
 
-    def __init__(self, sock: socket.socket, clock: Clock) -> None:
+    `parse` makes of a received header what `Frame.header` is to hold; ValueError when it is nothing of that kind.
+    """
+
+    def __init__(
+        self, sock: socket.socket, clock: Clock, parse: Callable[[Buffer], Any] = parse_header
+    ) -> None:
         self._sock = sock
         self._clock = clock
-        self._frames = FrameAssembler()
+        self._frames = FrameAssembler(parse)
         self._peek = select.poll()
         self._peek.register(sock, select.POLLIN)
 
@@ -61,13 +67,11 @@ class FrameStream:
         whole frame came in time (call again to go on waiting); OSError when the connection broke.
         """
         # lab 1 part A: ask the assembler for a frame, wait on the clock, recv_into its room, tell it, repeat
-        frames = self._frames
+        frames, sock, clock = self._frames, self._sock, self._clock
         while (frame := frames.take()) is None:
-            if deadline is not None:
-                left = deadline - self._clock.now()
-                if not self._clock.wait_readable(self._sock, left):
-                    raise DeadlinePassed("no whole frame arrived in time")
-            count = self._sock.recv_into(frames.room())
+            if deadline is not None and not clock.wait_readable(sock, deadline - clock.now()):
+                raise DeadlinePassed("no whole frame arrived in time")
+            count = sock.recv_into(frames.room())
             if count == 0:
                 if frames.between_frames():
                     return None
@@ -78,7 +82,7 @@ class FrameStream:
     def silent(self) -> bool:
         """True when nothing can be read now, not even the end of the stream: fit to be used again."""
         # lab 1 part B: poll without waiting; bytes of an unfinished frame count as noise too
-        return self._frames.between_frames() and not self._peek.poll(0)
+        return not self._peek.poll(0) and self._frames.between_frames()
 
     def abort(self) -> None:
         """Break the connection, from any thread; whoever waits in `send` or `receive` finds out at once.

@@ -8,72 +8,55 @@ take) keeps the decision where bytes go apart from the socket they come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from labkit import codec
 from labkit.errors import MalformedFrame
 from labkit.protocol import FRAME, MAX_HEADER, MAX_PAYLOAD
 
 Buffer = bytes | bytearray | memoryview
+Frame = tuple[Any, Buffer]  # one received: what `parse` made of its header; b"" or a bytearray to keep
 
 PREFIX = FRAME.size
+_pack_prefix, _unpack_prefix = FRAME.pack, FRAME.unpack_from
 SMALL = 4096  # a frame up to this size arrives in one receive and allocates nothing before it is complete
 TRUST = 1024 * 1024  # what a claimed length may cost before its bytes arrive
 
 
-class Frame(NamedTuple):
-    """One received frame. `payload` is `b""` or a bytearray of its own that the receiver may keep."""
-
-    header: dict[str, Any]
-    payload: Buffer
-
-
 def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
-    """The frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
+    """The frame of a header's map; TypeError or ValueError for a value that msgpack cannot carry."""
+    # lab 1 part A: pack the header with labkit.codec
+    return join(codec.pack(header), payload)
+
+
+def join(header: bytes, payload: Buffer) -> list[Buffer]:
+    """A frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
 
     The second buffer is missing when the payload is empty. TypeError or ValueError, and so nothing sent,
-    for a value that msgpack cannot carry, a payload that is no bytes-like object, or a header or payload
-    above `MAX_HEADER` or `MAX_PAYLOAD` bytes. Lengths count bytes, whatever items a memoryview has.
+    for a payload that is no bytes-like object, or a header or payload above `MAX_HEADER` or `MAX_PAYLOAD`
+    bytes. Lengths count bytes, whatever items a memoryview has.
     """
-    # lab 1 part A: pack the header with labkit.codec, check both sizes, put FRAME.pack in front
-    packed = codec.pack(header)
-    if len(packed) > MAX_HEADER:
-        raise ValueError(f"a header of {len(packed)} bytes is more than {MAX_HEADER}; send data as payload")
+    # lab 1 part A: check both sizes, put FRAME.pack in front
+    length = len(header)
+    if length > MAX_HEADER:
+        raise ValueError(f"a header of {length} bytes is more than {MAX_HEADER}; send data as payload")
     if not isinstance(payload, (bytes, bytearray)):
         payload = memoryview(payload).cast("B")
     size = len(payload)
     if size == 0:
-        return [FRAME.pack(len(packed), 0) + packed]
+        return [_pack_prefix(length, 0) + header]
     if size > MAX_PAYLOAD:
         raise ValueError(f"a payload of {size} bytes is more than {MAX_PAYLOAD}")
-    return [FRAME.pack(len(packed), size) + packed, payload]
-
-
-def parse_prefix(data: Buffer, start: int = 0) -> tuple[int, int]:
-    """(header length, payload length) of the frame whose first `PREFIX` bytes are in `data` at `start`.
-
-    MalformedFrame when the header is empty or longer than MAX_HEADER, or the payload than MAX_PAYLOAD.
-    """
-    # lab 1 part A: FRAME.unpack_from, then compare with the bounds in labkit.protocol
-    header_length, payload_length = FRAME.unpack_from(data, start)
-    if not 0 < header_length <= MAX_HEADER or payload_length > MAX_PAYLOAD:
-        raise MalformedFrame(f"a frame claims {header_length} bytes of header, {payload_length} of payload")
-    return header_length, payload_length
+    return [_pack_prefix(length, size) + header, payload]
 
 
 def parse_header(data: Buffer) -> dict[str, Any]:
-    """The header's map. MalformedFrame when the bytes are not exactly one msgpack map with str keys."""
-    # lab 1 part A: labkit.codec.unpack raises ValueError; a list or a number is no header either
-    try:
-        header = codec.unpack(data)
-    except ValueError as error:
-        raise MalformedFrame(f"the header is {error}") from error
+    """The header's map. ValueError when the bytes are not exactly one msgpack map with str keys."""
+    # lab 1 part A: labkit.codec.unpack; a list or a number is no header either
+    header = codec.unpack(data)
     if type(header) is not dict:
-        raise MalformedFrame("the header is no map")
-    for key in header:  # pyright: ignore[reportUnknownVariableType]
-        if type(key) is not str:  # pyright: ignore[reportUnknownArgumentType]
-            raise MalformedFrame("the header has a key that is no str")
+        raise ValueError("no map")
     return header  # pyright: ignore[reportUnknownVariableType]
 
 
@@ -81,17 +64,21 @@ class FrameAssembler:
     """Puts frames together from bytes that come in pieces of any size; knows nothing of sockets.
 
     Use: receive into `room()`, report how much arrived to `filled(count)`, then `take()` frames until it
-    gives None; a room is good for one receive. All state is here, so a receiver that gave up waiting in the middle of a frame can simply
-    go on later. After MalformedFrame the rest of the stream means nothing: throw both away.
+    gives None; a room is good for one receive. All state is here, so a receiver that gave up waiting in the
+    middle of a frame can simply go on later. After MalformedFrame the rest of the stream means nothing:
+    throw both away.
+
+    `parse` makes of a header's bytes what its receiver wants, or raises ValueError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parse: Callable[[Buffer], Any] = parse_header) -> None:
         # lab 1 part A: a small buffer for prefixes and small frames, and the part of a frame being filled
+        self._parse = parse
         self._small = memoryview(bytearray(SMALL))
         self._start = 0  # what is in `_small` and not used yet: from here
         self._end = 0  # to here
         self._part: _Part | None = None  # the header or payload on its way, if longer than what we have
-        self._header: dict[str, Any] | None = None  # known, while its payload is on its way
+        self._header: Any = None  # known, while its payload is on its way
         self._payload_length = 0
 
     def room(self) -> memoryview:
@@ -128,7 +115,11 @@ class FrameAssembler:
             if start:
                 self._move_to_front()
             return None
-        header_length, payload_length = parse_prefix(self._small, start)
+        header_length, payload_length = _unpack_prefix(self._small, start)
+        if not 0 < header_length <= MAX_HEADER or payload_length > MAX_PAYLOAD:
+            raise MalformedFrame(
+                f"a frame claims {header_length} bytes of header, {payload_length} of payload"
+            )
         payload = body + header_length
         behind = payload + payload_length
         if behind > end:  # rare: nearly every frame arrives whole
@@ -136,9 +127,15 @@ class FrameAssembler:
             self._payload_length = payload_length
             self._part = self._open_part(header_length)
             return self._take_part()
-        header = parse_header(self._small[body:payload])
+        try:
+            header = self._parse(self._small[body:payload])
+        except codec.BAD_DATA as error:
+            raise MalformedFrame(f"the header is {error}") from error
+        bulk = bytearray(self._small[payload:behind]) if payload_length else b""
+        if behind == end:
+            behind = self._end = 0
         self._start = behind
-        return Frame(header, bytearray(self._small[payload:behind]) if payload_length else b"")
+        return header, bulk
 
     def _take_part(self) -> Frame | None:
         # lab 1 part A
@@ -147,11 +144,14 @@ class FrameAssembler:
         if self._header is None:
             if part.filled < part.length:
                 return None
-            self._header = parse_header(part.data)
+            try:
+                self._header = self._parse(part.data)
+            except codec.BAD_DATA as error:
+                raise MalformedFrame(f"the header is {error}") from error
             part = self._part = self._open_part(self._payload_length)
         if part.filled < part.length:
             return None
-        frame = Frame(self._header, part.data if part.length else b"")
+        frame = self._header, part.data if part.length else b""
         self._part = self._header = None
         return frame
 
