@@ -34,7 +34,6 @@ from harness.patience import Deadline
 from harness.processes.control import as_map
 from harness.processes.node import NodeSpec
 from harness.processes.proxied_network import TOKEN_SIZE
-from harness.processes.quiet import all_asleep
 from harness.processes.session import NodeProcess, Pending, Session
 from harness.processes.virtual_time import SLOTS, TimePage
 from harness.workspace import Workspace
@@ -59,6 +58,7 @@ class Cluster:
         self.limits = dict(limits or {})
         self.nodes: dict[str, Node] = {}
         self.notes: list[Note] = []
+        self._watched: list[Node] = []  # the same nodes, the one first that was last seen at work
         self._own_session = session is None
         self._session = session or Session()
         self._directory = self._session.directory / f"cluster-{os.urandom(4).hex()}"
@@ -102,6 +102,7 @@ class Cluster:
         )
         node.disk.mkdir()
         self.nodes[name] = node
+        self._watched.append(node)
         return node
 
     def start(self, *names: str, crash_at: tuple[int, str] | None = None) -> None:
@@ -211,13 +212,12 @@ class Cluster:
 
     def quiet(self) -> bool:
         """Whether nothing happens any more but through time: no frame is on its way and every node waits."""
-        pids = [node.process.pid for node in self.nodes.values() if node.process is not None and node.alive]
         passed = len(self._proxy.journal)
-        if not all_asleep(pids):
+        if not self._all_asleep():
             return False
         # What had reached the proxy by then it has passed on when this returns.
         self._proxy.submit(lambda: None)
-        return all_asleep(pids) and passed == len(self._proxy.journal)
+        return self._all_asleep() and passed == len(self._proxy.journal)
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""
@@ -341,6 +341,15 @@ class Cluster:
         """The error of a thread that came to something the student has still to write."""
         errors = [error for node in self.nodes.values() for error in node.ended_threads]
         return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
+
+    def _all_asleep(self) -> bool:
+        """Whether every living node waits. The last that did not is asked first."""
+        for node in self._watched:
+            if node.process is not None and node.alive and not node.process.threads.asleep():
+                self._watched.remove(node)
+                self._watched.insert(0, node)
+                return False
+        return True
 
     def _running(self, name: str) -> NodeProcess:
         node = self.nodes[name]

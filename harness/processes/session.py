@@ -28,6 +28,7 @@ from harness.failures import HarnessFault
 from harness.patience import Deadline
 from harness.processes.control import ControlClosed, ControlSocket
 from harness.processes.node import NodeSpec
+from harness.processes.quiet import Threads
 from labkit import codec
 
 KIT = Path(__file__).resolve().parents[2]
@@ -132,6 +133,7 @@ class NodeProcess:
         self.pid = pid
         self.exited = threading.Event()
         self.gone = False
+        self.threads = Threads(pid)
         self._session = session
         self._control = control
         self._on_event = on_event
@@ -192,6 +194,7 @@ class NodeProcess:
         # Not earlier: a closed descriptor's number may already mean something else.
         if self._pidfd >= 0:
             os.close(self._pidfd)
+        self.threads.close()
 
     def _read(self) -> None:
         try:

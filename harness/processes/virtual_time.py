@@ -142,8 +142,14 @@ class VirtualClock:
             waiting = list(self._waiting)
         rung.ring()
         for condition in waiting:
-            # In a thread of its own: the owner may hold this lock for as long as it likes.
-            threading.Thread(target=_notify, args=(condition,), name="clock wake-up", daemon=True).start()
+            if condition.acquire(blocking=False):
+                condition.notify_all()
+                condition.release()
+            else:
+                # In a thread of its own: the owner may hold this lock for as long as it likes.
+                threading.Thread(
+                    target=_notify, args=(condition,), name="clock wake-up", daemon=True
+                ).start()
 
     def sleep(self, seconds: float) -> None:
         deadline = self.now() + seconds
