@@ -32,6 +32,15 @@ def children(pid: int | str = "self") -> list[int]:
     return found
 
 
+def parent(pid: int) -> int | None:
+    """Process id of a process's parent; None when it is gone."""
+    try:
+        # The name, in brackets before the state, may hold anything.
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
 def descendants(pid: int | str = "self") -> list[int]:
     """Children, their children, and so on; those that end meanwhile may be missing."""
     found: list[int] = []

@@ -165,8 +165,8 @@ class Node:
             self._tell({"id": number, "error": describe(error, self._spec.roots)})
 
 
-def main(spec: NodeSpec, control: socket.socket, parent: int) -> None:
-    """Runs in the forked child and never returns."""
+def main(spec: NodeSpec, control: socket.socket, parent: int, prepared: bool) -> None:
+    """Runs in the forked child and never returns. `prepared`: the program is imported already."""
     os.setsid()
     linux.die_with_parent()
     if os.getppid() != parent:
@@ -183,7 +183,8 @@ def main(spec: NodeSpec, control: socket.socket, parent: int) -> None:
     os.chdir(spec.scratch)
     os.environ.clear()
     os.environ.update({"HOME": spec.scratch, "TMPDIR": spec.scratch, "PATH": os.defpath, "LANG": "C.UTF-8"})
-    imports.restrict(spec.roots, spec.bytecode)
+    if not prepared:
+        imports.restrict(spec.roots, spec.bytecode)
     random.seed(spec.seed)
     gc.enable()
     Node(spec, ControlSocket(control)).run()
@@ -195,7 +196,9 @@ def _redirect_output(log: str) -> None:
     os.dup2(null, 0)
     os.dup2(file, 1)
     os.dup2(file, 2)
-    sys.stdout = sys.stderr = cast(Any, BoundedOutput(file))
+    os.close(file)
+    if not isinstance(sys.stdout, BoundedOutput):
+        sys.stdout = sys.stderr = cast(Any, BoundedOutput(2))
 
 
 def describe(error: BaseException, roots: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The harness's end of a zygote, and of every node it forks.
+"""The harness's end of a zygote, of its nurseries, and of every node they fork.
 
 A Session owns one zygote and one temporary directory; closing it, or dying, takes everything down. A NodeProcess
 is one life of one node: it ends when the process does, and a restart makes a new one.
@@ -20,33 +20,105 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from harness.drivers import PROGRAMS
 from harness.failures import HarnessFault
 from harness.patience import Deadline
+from harness.processes import linux
 from harness.processes.control import ControlClosed, ControlSocket
 from harness.processes.node import NodeSpec
 from harness.processes.quiet import Threads
 from labkit import codec
 
+NURSERY_PATIENCE = 15.0  # real seconds, longer than it gives itself
+
 KIT = Path(__file__).resolve().parents[2]
 
 _LENGTH = struct.Struct(">I")
+_Program = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]  # packages, and where they come from
 _START = "import sys; sys.path.insert(0, {kit!r}); from harness.processes import zygote; zygote.main({fd}, {session!r}, {kit!r})"
 
 
+class Forker:
+    """A process that forks nodes, a zygote or a nursery: its end of a socket. Thread-safe."""
+
+    def __init__(self, sock: socket.socket, pid: int) -> None:
+        self._sock = sock
+        self._pid = pid
+        self._lock = threading.Lock()
+
+    def spawn(self, spec: NodeSpec, on_event: Callable[[dict[str, Any]], None]) -> NodeProcess:
+        """Fork a node; returns at once, before its program has started."""
+        pid, ours = self.fork({"op": "spawn", "spec": spec.to_wire()})
+        return NodeProcess(self, spec.name, pid, ControlSocket(ours), on_event)
+
+    def fork(self, request: dict[str, Any]) -> tuple[int, socket.socket]:
+        """Ask for a child with a socket to it: its process id, and our end."""
+        ours, theirs = socket.socketpair()
+        try:
+            pid = int(self._ask(request, [theirs.fileno()])["pid"])
+        finally:
+            theirs.close()
+        # A nursery has run a student's code. Whatever that has made of it, only its own children are nodes.
+        if linux.parent(pid) not in (self._pid, None):
+            raise HarnessFault(f"the process that starts nodes has not started {pid}")
+        return pid, ours
+
+    def status(self, pid: int) -> int:
+        """Exit code of a node that has ended; negative: the signal."""
+        return int(self._ask({"op": "status", "pid": pid}, [])["status"])
+
+    def await_ready(self, seconds: float) -> bool:
+        """Whether it says that it is ready, after at most so many real seconds."""
+        self._sock.settimeout(seconds)
+        try:
+            return "ready" in self._answer()
+        except (OSError, ValueError, ControlClosed):
+            return False
+        finally:
+            self._sock.settimeout(None)
+
+    def close(self) -> None:
+        """It ends, and so do all that it has forked."""
+        self._sock.close()
+
+    def _ask(self, request: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+        data = codec.pack(request)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        with self._lock:
+            try:
+                self._sock.sendmsg([_LENGTH.pack(len(data))], rights)
+                self._sock.sendall(data)
+                return self._answer()
+            except (OSError, ValueError, ControlClosed) as error:
+                raise HarnessFault(f"the process that starts nodes is gone ({error})") from error
+
+    def _answer(self) -> dict[str, Any]:
+        (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+        return cast(dict[str, Any], codec.unpack(self._exactly(length)))
+
+    def _exactly(self, count: int) -> bytes:
+        data = self._sock.recv(count, socket.MSG_WAITALL)
+        if len(data) < count:
+            raise ControlClosed("end of stream")
+        return data
+
+
 class Session:
-    """A zygote and its directory. Thread-safe. `start_patience`: seconds of patience for the start of a node."""
+    """A zygote, its nurseries, and their directory. Thread-safe. `start_patience`: seconds of patience for the start of a node."""
 
     def __init__(self) -> None:
         self.start_patience = 10.0
         self.directory = Path(tempfile.mkdtemp(prefix="labkit-"))
         self.bytecode = self.directory / "bytecode"
         self._lock = threading.Lock()
+        self._spawned: Counter[_Program] = Counter()
+        self._nurseries: dict[_Program, Forker | None] = {}  # None: this program needs none, or can have none
         ours, theirs = socket.socketpair()
-        self._sock = ours
         code = _START.format(kit=str(KIT), fd=theirs.fileno(), session=str(self.directory))
         # -I: neither the environment nor a current directory has a say in what the zygote imports.
         command = [sys.executable, "-I", "-c", code]
@@ -54,23 +126,18 @@ class Session:
             command, pass_fds=[theirs.fileno()], start_new_session=True, stdin=subprocess.DEVNULL
         )
         theirs.close()
+        self._zygote = Forker(ours, self._process.pid)
 
     def spawn(self, spec: NodeSpec, on_event: Callable[[dict[str, Any]], None]) -> NodeProcess:
         """Fork a node; returns at once, before its program has started."""
-        ours, theirs = socket.socketpair()
-        try:
-            answer = self._ask({"op": "spawn", "spec": spec.to_wire()}, [theirs.fileno()])
-        finally:
-            theirs.close()
-        return NodeProcess(self, spec.name, int(answer["pid"]), ControlSocket(ours), on_event)
-
-    def status(self, pid: int) -> int:
-        """Exit code of a node that has ended; negative: the signal."""
-        return int(self._ask({"op": "status", "pid": pid})["status"])
+        return self._forker(spec).spawn(spec, on_event)
 
     def close(self) -> None:
         """Kill all nodes, remove the directory. Takes a few milliseconds."""
-        self._sock.close()
+        for nursery in self._nurseries.values():
+            if nursery is not None:
+                nursery.close()
+        self._zygote.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -78,23 +145,24 @@ class Session:
             self._process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _ask(self, request: dict[str, Any], fds: list[int] | None = None) -> dict[str, Any]:
-        data = codec.pack(request)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    def _forker(self, spec: NodeSpec) -> Forker:
+        """Who is to fork this node: the nursery of its program, from the second of its kind on."""
+        packages = PROGRAMS[spec.program].packages
+        program = packages, tuple(spec.roots.items())
         with self._lock:
-            try:
-                self._sock.sendmsg([_LENGTH.pack(len(data))], rights)
-                self._sock.sendall(data)
-                (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
-                return cast(dict[str, Any], codec.unpack(self._exactly(length)))
-            except (OSError, ValueError, ControlClosed) as error:
-                raise HarnessFault(f"the process that starts nodes is gone ({error})") from error
+            self._spawned[program] += 1
+            if packages and self._spawned[program] > 1 and program not in self._nurseries:
+                self._nurseries[program] = self._make_nursery(spec, packages)
+            return self._nurseries.get(program) or self._zygote
 
-    def _exactly(self, count: int) -> bytes:
-        data = self._sock.recv(count, socket.MSG_WAITALL)
-        if len(data) < count:
-            raise ControlClosed("end of stream")
-        return data
+    def _make_nursery(self, spec: NodeSpec, packages: tuple[str, ...]) -> Forker | None:
+        request = {"op": "nursery", "packages": packages, "roots": spec.roots, "bytecode": spec.bytecode}
+        pid, ours = self._zygote.fork(request)
+        nursery = Forker(ours, pid)
+        if nursery.await_ready(NURSERY_PATIENCE):
+            return nursery
+        nursery.close()
+        return None
 
 
 class Pending:
@@ -123,7 +191,7 @@ class NodeProcess:
 
     def __init__(
         self,
-        session: Session,
+        forker: Forker,
         name: str,
         pid: int,
         control: ControlSocket,
@@ -134,7 +202,7 @@ class NodeProcess:
         self.exited = threading.Event()
         self.gone = False
         self.threads = Threads(pid)
-        self._session = session
+        self._forker = forker
         self._control = control
         self._on_event = on_event
         try:
@@ -188,7 +256,7 @@ class NodeProcess:
 
     def exit_code(self) -> int:
         """Of a process that has gone; negative: the signal that killed it."""
-        return self._session.status(self.pid)
+        return self._forker.status(self.pid)
 
     def __del__(self) -> None:
         # Not earlier: a closed descriptor's number may already mean something else.

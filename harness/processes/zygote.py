@@ -5,7 +5,14 @@ control socket with each spawn. It is the parent of every node and, as subreaper
 behind, so that nothing outlives it: at the end of its socket (a clean close, or the harness was killed) it kills
 all descendants and removes the session's directory.
 
-Requests, msgpack maps:  {"op": "spawn", "spec": {…}} + one fd -> {"pid"}    {"op": "status", "pid"} -> {"status"}
+Importing a program takes ten times as long as forking it. A nursery is a child of the zygote that has imported one, and
+forks its nodes from then on, if the import is the same wherever it is done (see purity.py); if not, it ends at once,
+and every node imports for itself.
+
+Requests, msgpack maps, to either:
+    {"op": "spawn", "spec": {…}} + one fd -> {"pid"}
+    {"op": "status", "pid"} -> {"status"}
+    {"op": "nursery", "packages", "roots", "bytecode"} + one fd -> {"pid"}; the nursery says {"ready"} itself, or ends
 """
 
 from __future__ import annotations
@@ -18,12 +25,26 @@ import shutil
 import signal
 import socket
 import struct
+import sys
 import threading
 import traceback
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from typing import Any, cast
 
 from harness.processes import imports, linux, node
+from harness.processes.output import BoundedOutput
+from harness.processes.purity import watch_import
 from labkit import codec
+
+LONGEST_IMPORT = 5  # real seconds; what takes longer is no program for a nursery
+
+# What programs are likely to import, so that no node has to. Of the standard library, so it is nobody's to change.
+LIKELY = (
+    *("bisect", "concurrent.futures.thread", "hashlib", "heapq", "labkit.protocol", "logging", "queue", "secrets"),
+    *("selectors", "string", "tempfile", "uuid"),
+)
 
 _LENGTH = struct.Struct(">I")
 
@@ -63,38 +84,72 @@ def main(socket_fd: int, session: str, kit: str) -> None:
     assert threading.active_count() == 1, "a zygote with threads cannot fork safely"
     sock = socket.socket(fileno=socket_fd)
     imports.hide_kit(kit)
-    gc.disable()
-    gc.collect()
-    gc.freeze()
-    children = _Children()
+    for module in LIKELY:
+        import_module(module)
     try:
-        while request := _receive(sock):
-            message, fds = request
-            if message["op"] == "spawn":
-                _send(sock, {"pid": _spawn(sock, message["spec"], fds[0], children)})
-            else:
-                _send(sock, {"status": children.status(message["pid"])})
+        _serve(sock, prepared=False)
     finally:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _kill_everything()
         shutil.rmtree(session, ignore_errors=True)
 
 
-def _spawn(sock: socket.socket, spec: dict[str, Any], control_fd: int, children: _Children) -> int:
-    zygote = os.getpid()
-    # Until the new node is known to be one, a reap would take it for an orphan.
+def _serve(sock: socket.socket, prepared: bool) -> None:
+    """Fork what is asked for, until the socket ends. `prepared`: the program of all nodes is imported already."""
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    children = _Children()
+    me = os.getpid()
+    while request := _receive(sock):
+        message, fds = request
+        match message["op"]:
+            case "spawn":
+                spec = node.NodeSpec(**message["spec"])
+                run = partial(node.main, spec, parent=me, prepared=prepared)
+                _send(sock, {"pid": _fork(sock, children, run, fds[0])})
+            case "nursery":
+                run = partial(_nursery, message, parent=me)
+                _send(sock, {"pid": _fork(sock, children, run, fds[0])})
+            case _:
+                _send(sock, {"status": children.status(message["pid"])})
+
+
+def _nursery(message: dict[str, Any], sock: socket.socket, parent: int) -> None:
+    """Runs in a forked child."""
+    os.setsid()
+    linux.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+    linux.adopt_orphans()
+    sys.stdout = sys.stderr = cast(Any, BoundedOutput(2))  # a module may keep it: a node puts its log behind it
+    imports.restrict(message["roots"], message["bytecode"])
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(LONGEST_IMPORT)
+    for package in message["packages"]:  # each node looks by itself where it came from
+        watch_import(partial(import_module, package), lambda what: os._exit(0))
+    signal.alarm(0)
+    _send(sock, {"ready": True})
+    try:
+        _serve(sock, prepared=True)
+    finally:
+        _kill_everything()
+
+
+def _fork(sock: socket.socket, children: _Children, run: Callable[[socket.socket], None], end: int) -> int:
+    """Run `run` in a child with its end of a socket; its process id."""
+    # Until the new child is known to be one, a reap would take it for an orphan.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     pid = os.fork()
     if pid:
         children.living.add(pid)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        os.close(control_fd)
+        os.close(end)
         return pid
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         sock.close()
-        node.main(node.NodeSpec(**spec), socket.socket(fileno=control_fd), zygote)
+        run(socket.socket(fileno=end))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -102,6 +157,7 @@ def _spawn(sock: socket.socket, spec: dict[str, Any], control_fd: int, children:
 
 
 def _kill_everything() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     while left := linux.children():
         for pid in left:
             _kill(pid)
