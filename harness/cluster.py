@@ -67,6 +67,7 @@ class Cluster:
         self.time.set_rate(rate)
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
+        self._passed = 0  # frames, when somebody last asked whether all is quiet
         self.crashes = 0
         self.closed = False
 
@@ -211,9 +212,11 @@ class Cluster:
         self._time_changed()
 
     def quiet(self) -> bool:
-        """Whether nothing happens any more but through time: no frame is on its way and every node waits."""
-        passed = len(self._proxy.journal)
-        if not self._all_asleep():
+        """Whether nothing happens any more but through time: no frame has passed since the last such question, none is on
+        its way, and every node waits."""
+        passed, self._passed = self._passed, len(self._proxy.journal)
+        # The journal is looked at first because that costs nothing.
+        if passed != self._passed or not self._all_asleep():
             return False
         # What had reached the proxy by then it has passed on when this returns.
         self._proxy.submit(lambda: None)

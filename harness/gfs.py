@@ -141,9 +141,9 @@ class Gfs:
     def pass_time(self, seconds: float) -> None:
         """Let `seconds` pass in steps short enough that no living server counts as dead."""
         end = self.cluster.now() + seconds
-        while self.cluster.now() < end:
-            self._await_quiet(())
-            self.cluster.advance(min(STEP, end - self.cluster.now()))
+        self._await_quiet(())
+        while (left := end - self.cluster.now()) > 0:
+            self.cluster.advance(min(STEP, left))
             self._await_quiet(())
 
     def pass_until(self, condition: Callable[[], bool], what: str) -> None:
