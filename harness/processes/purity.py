@@ -17,8 +17,43 @@ from types import FrameType
 from typing import Any
 
 _COMPUTING = frozenset(
-    "_abc _bisect _codecs _collections _functools _heapq _imp _operator _sre _struct _typing _warnings _weakref binascii "
-    "builtins collections enum functools itertools math re types typing weakref zlib google_crc32c msgpack".split()
+    [
+        *(
+            "_abc",
+            "_bisect",
+            "_codecs",
+            "_collections",
+            "_functools",
+            "_heapq",
+            "_imp",
+            "_operator",
+            "_sre",
+            "_struct",
+        ),
+        *(
+            "_typing",
+            "_warnings",
+            "_weakref",
+            "binascii",
+            "builtins",
+            "collections",
+            "enum",
+            "functools",
+            "itertools",
+        ),
+        *(
+            "math",
+            "operator",
+            "re",
+            "struct",
+            "types",
+            "typing",
+            "weakref",
+            "zlib",
+            "google_crc32c",
+            "msgpack",
+        ),
+    ]
 )
 # Functions of other modules that are needed to define classes and to have locks.
 _ALLOWED = frozenset(
@@ -38,7 +73,8 @@ _FORBIDDEN = frozenset({("builtins", name) for name in ("breakpoint", "input", "
 _OF_CLASSES = frozenset({"__init_subclass__", "__new__", "__prepare__", "__subclasses__", "mro"})
 _IMPORTING = "<frozen importlib"  # the import system looks at files, which every import does
 _ENVIRONMENT = frozenset(
-    getattr(type(os.environ), name).__code__ for name in ("__getitem__", "__setitem__", "__delitem__", "__iter__")
+    getattr(type(os.environ), name).__code__
+    for name in ("__getitem__", "__setitem__", "__delitem__", "__iter__")
 )
 
 

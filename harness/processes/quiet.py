@@ -11,6 +11,7 @@ gone, which the number of entries in the directory and the end of a thread's fil
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 SLEEPING = frozenset(b"SZXTt")  # waiting for an event; dead, or stopped: such a thread does nothing either
 _SELF_AND_PARENT = 2  # entries of a directory besides those it is for
@@ -35,7 +36,7 @@ class Threads:
             return self._look()
         except (FileNotFoundError, ProcessLookupError):
             # Another one since, if it is not the process that is gone.
-            return not os.path.exists(self._path)
+            return not Path(self._path).exists()
 
     def close(self) -> None:
         """Close all files; `asleep` would open them again."""

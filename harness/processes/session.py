@@ -61,11 +61,14 @@ class Forker:
         ours, theirs = socket.socketpair()
         try:
             pid = int(self._ask(request, [theirs.fileno()])["pid"])
+            # A nursery has run a student's code. Whatever that has made of it, only its own children are nodes.
+            if linux.parent(pid) not in (self._pid, None):
+                raise HarnessFault(f"the process that starts nodes has not started {pid}")
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
-        # A nursery has run a student's code. Whatever that has made of it, only its own children are nodes.
-        if linux.parent(pid) not in (self._pid, None):
-            raise HarnessFault(f"the process that starts nodes has not started {pid}")
         return pid, ours
 
     def status(self, pid: int) -> int:
@@ -132,11 +135,15 @@ class Session:
         """Fork a node; returns at once, before its program has started."""
         return self._forker(spec).spawn(spec, on_event)
 
+    @property
+    def nurseries(self) -> list[Forker]:
+        """Those that there are."""
+        return [nursery for nursery in self._nurseries.values() if nursery is not None]
+
     def close(self) -> None:
         """Kill all nodes, remove the directory. Takes a few milliseconds."""
-        for nursery in self._nurseries.values():
-            if nursery is not None:
-                nursery.close()
+        for nursery in self.nurseries:
+            nursery.close()
         self._zygote.close()
         try:
             self._process.wait(timeout=10)

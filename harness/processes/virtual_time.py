@@ -147,9 +147,7 @@ class VirtualClock:
                 condition.release()
             else:
                 # In a thread of its own: the owner may hold this lock for as long as it likes.
-                threading.Thread(
-                    target=_notify, args=(condition,), name="clock wake-up", daemon=True
-                ).start()
+                threading.Thread(target=_notify, args=(condition,), name="clock wake-up", daemon=True).start()
 
     def sleep(self, seconds: float) -> None:
         deadline = self.now() + seconds

@@ -42,7 +42,16 @@ LONGEST_IMPORT = 5  # real seconds; what takes longer is no program for a nurser
 
 # What programs are likely to import, so that no node has to. Of the standard library, so it is nobody's to change.
 LIKELY = (
-    *("bisect", "concurrent.futures.thread", "hashlib", "heapq", "labkit.protocol", "logging", "queue", "secrets"),
+    *(
+        "bisect",
+        "concurrent.futures.thread",
+        "hashlib",
+        "heapq",
+        "labkit.protocol",
+        "logging",
+        "queue",
+        "secrets",
+    ),
     *("selectors", "string", "tempfile", "uuid"),
 )
 
@@ -121,7 +130,9 @@ def _nursery(message: dict[str, Any], sock: socket.socket, parent: int) -> None:
     if os.getppid() != parent:
         os._exit(1)
     linux.adopt_orphans()
-    sys.stdout = sys.stderr = cast(Any, BoundedOutput(2))  # a module may keep it: a node puts its log behind it
+    sys.stdout = sys.stderr = cast(
+        Any, BoundedOutput(2)
+    )  # a module may keep it: a node puts its log behind it
     imports.restrict(message["roots"], message["bytecode"])
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(LONGEST_IMPORT)
