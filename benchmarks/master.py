@@ -34,6 +34,7 @@ ROUNDS = 7
 MILLION = 1_000_000
 PER_FILE = 10
 SERVERS = 30
+VERSIONS = 8
 RECORDS = 10_000
 CALLS = 1500
 CREATIONS = 300
@@ -107,19 +108,26 @@ def scale(directory: Path, start: Start) -> list[Ratio]:
 def fill(directory: Path, chunks: int) -> float:
     """A checkpoint of so many chunks, and RECORDS in the log behind it."""
     checkpoint: Any = importlib.import_module("gfs_master.checkpoint")
+    chunk: Any = importlib.import_module("gfs_master.chunks").Chunk
     operations: Any = importlib.import_module("gfs_master.operations")
     oplog: Any = importlib.import_module("gfs_master.oplog")
     state: Any = importlib.import_module("gfs_master.state").State()
     rng = random.Random(7)
-    groups = [tuple(sorted(rng.sample(range(SERVERS), 3))) for _ in range(1000)]
+    groups = [tuple(f"cs{number}" for number in sorted(rng.sample(range(SERVERS), 3))) for _ in range(1000)]
+    # As the state keeps them: what is equal once.
+    kinds = [
+        chunk(version, version, told, primary)
+        for version in range(1, VERSIONS + 1)
+        for told in groups
+        for primary in told
+    ]
     for number in range(100):
         state.namespace.put_directory(f"/{number:02}")
     for number in range(chunks // PER_FILE):
         first = number * PER_FILE + 1
         state.namespace.put_file(name(number), array("Q", range(first, first + PER_FILE)))
         for handle in range(first, first + PER_FILE):
-            told = tuple(f"cs{server}" for server in groups[rng.randrange(1000)])
-            state.put_chunk(handle, 2, 2, told, told[handle % 3])
+            state.chunks[handle] = rng.choice(kinds)
     state.next_handle = chunks + 1
     disk = OsDisk(directory)
     checkpoint.write(disk, checkpoint.take(state), 1)
@@ -159,7 +167,7 @@ def report_all(made: Any) -> None:
             held = {
                 int(str(h)): chunk.version for h, chunk in made.state.chunks.items() if server in chunk.told
             }
-            made.report(server, held, now, started=True)
+            made.replicas.report(server, held, now, started=True)
             made.replicas.changed.clear()  # as the master's look-around does every second
 
 

@@ -115,7 +115,7 @@ def test_chunks_have_no_gaps_and_no_negative_index(lab: SimpleNamespace) -> None
 def test_a_replica_between_committed_and_attempted_is_up_to_date(
     lab: SimpleNamespace, version: int, worth: str
 ) -> None:
-    chunk = lab.chunks.Chunk(handle=1, version=3, attempted=5, told=("a",), primary="a")
+    chunk = lab.chunks.Chunk(version=3, attempted=5, told=("a",), primary="a")
     assert lab.chunks.judge(chunk, version).name == worth
 
 

@@ -120,13 +120,6 @@ class Metadata:
             "replicas": list(self.up_to_date(handle)),
         }
 
-    def report(self, server: str, chunks: Mapping[int, int], now: float, *, started: bool) -> None:
-        """A server's replicas, handle -> version, as Replicas.report takes them. A handle is one int object here and
-        in `state`: of a million every byte counts."""
-        known = self.state.chunks
-        same = {known[handle].handle if handle in known else handle: chunks[handle] for handle in chunks}
-        self.replicas.report(server, same, now, started=started)
-
     def garbage(self, server: str, chunks: Mapping[int, int], damaged: Iterable[int] = ()) -> list[int]:
         """Which of the replicas it just reported the server should drop (§4.4, §4.5): of `chunks`, handle ->
         version, and of those it found `damaged`.

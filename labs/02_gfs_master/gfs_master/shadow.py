@@ -14,6 +14,7 @@ from typing import Any
 
 from rpc import Client, RetryPolicy, Server
 
+from gfs_master import checkpoint
 from gfs_master.state import State
 from labkit import Context
 from labkit.errors import LabError
@@ -29,7 +30,7 @@ class Shadow:
         self._context = context
         self._client = Client(context)
         self._state = State()
-        self._loading = State()  # from a checkpoint that has not all come
+        self._loading = checkpoint.Loading()  # from a checkpoint that has not all come
         self._file = ""  # of the master's, where we are, and how many bytes of it are replayed
         self._position = 0
         self._lock = threading.Lock()

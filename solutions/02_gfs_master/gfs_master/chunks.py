@@ -39,14 +39,13 @@ FIRST_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What the log knows of a chunk.
+    """What the log knows of a chunk, but for its handle: so one object serves all chunks it is true of (state.py).
 
     `told` are the servers that confirmed `version` when it was committed. They are not locations, which the
     master never stores (§2.6.2): a server is believed to have a replica only when it says so. They are whom
     to wait for after a restart. `primary` was offered the lease at `version`; None when nobody was.
     """
 
-    handle: int
     version: int
     attempted: int
     told: tuple[str, ...]

@@ -135,7 +135,7 @@ class Granting:
                 made = self._chunkservers.clone_chunk(clone.target, handle, version, clone.source, final=True)
                 answers = answers.and_of(clone.target, made)
             with self._metadata.section() as now:
-                committed = self._commit(chunk, answers, clone, wants_lease, now)
+                committed = self._commit(handle, chunk, answers, clone, wants_lease, now)
             if committed is not None:
                 return committed
             # Somebody may have advanced without our hearing of it: once more, among those that answered.
@@ -157,13 +157,19 @@ class Granting:
         return self._metadata.chunk(handle), asked
 
     def _commit(
-        self, chunk: Chunk, answers: Answers, clone: Clone | None, wants_lease: bool, now: float
+        self,
+        handle: int,
+        chunk: Chunk,
+        answers: Answers,
+        clone: Clone | None,
+        wants_lease: bool,
+        now: float,
     ) -> Committed | None:
         """Commit `chunk.attempted`; choose the primary, and note the offer, if a lease is wanted. None when another
         round has to come first."""
         # lab 2 part C
-        metadata, handle, version = self._metadata, chunk.handle, chunk.attempted
-        if metadata.state.chunks.get(handle) is not chunk:
+        metadata, version = self._metadata, chunk.attempted
+        if metadata.state.chunks.get(handle) != chunk:
             raise NoSuchChunk(f"chunk {handle} was reclaimed meanwhile")
         for server in answers.who(Answer.NO_REPLICA):
             metadata.replicas.drop(server, handle)

@@ -35,7 +35,7 @@ class Heartbeats:
         with metadata.section() as now:
             if metadata.servers.register(name, sent, used, rack, now) is News.OLD:
                 return {"delete": []}
-            metadata.report(name, chunks, now, started=True)
+            metadata.replicas.report(name, chunks, now, started=True)
             # If it has restarted its leases are gone, if it was asked to register they are not.
             metadata.leases.doubt(name)
             return {"delete": metadata.garbage(name, chunks)}
@@ -57,7 +57,7 @@ class Heartbeats:
             server = metadata.servers.get(name)
             if news is not News.FRESH or server is None:
                 return {"leases": [], "delete": [], "register": news is News.UNKNOWN}
-            metadata.report(name, chunks, now, started=False)
+            metadata.replicas.report(name, chunks, now, started=False)
             metadata.replicas.damage(name, damaged, now)
             renewed = metadata.leases.claim(name, leases, server.heard, now)
             until = sent + metadata.limits.lease

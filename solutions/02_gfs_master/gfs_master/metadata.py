@@ -90,8 +90,9 @@ class Metadata:
                 self.state.apply(from_record(record))
         except (ValueError, LabError) as error:
             raise LogBroken(f"the log does not replay: {error}") from error
-        for told in {chunk.told for chunk in self.state.chunks.values()}:
-            self.expected.update(told)
+        # By id: what is equal is mostly one object, and hashing a million of them takes long.
+        for chunk in {id(chunk): chunk for chunk in self.state.chunks.values()}.values():
+            self.expected.update(chunk.told)
         if self.state.chunks:
             self.leases.recover(self._offered, self._clock.now())
         self._open_checkpoint(first)
@@ -161,13 +162,6 @@ class Metadata:
             "version": self.chunk(handle).version,
             "replicas": list(self.up_to_date(handle)),
         }
-
-    def report(self, server: str, chunks: Mapping[int, int], now: float, *, started: bool) -> None:
-        """A server's replicas, handle -> version, as Replicas.report takes them. A handle is one int object here and
-        in `state`: of a million every byte counts."""
-        known = self.state.chunks
-        same = {known[handle].handle if handle in known else handle: chunks[handle] for handle in chunks}
-        self.replicas.report(server, same, now, started=started)
 
     def garbage(self, server: str, chunks: Mapping[int, int], damaged: Iterable[int] = ()) -> list[int]:
         """Which of the replicas it just reported the server should drop (§4.4, §4.5): of `chunks`, handle ->

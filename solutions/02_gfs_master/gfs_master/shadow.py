@@ -32,7 +32,7 @@ class Shadow:
         self._context = context
         self._client = Client(context)
         self._state = State()
-        self._loading = State()  # from a checkpoint that has not all come
+        self._loading = checkpoint.Loading()  # from a checkpoint that has not all come
         self._file = ""  # of the master's, where we are, and how many bytes of it are replayed
         self._position = 0
         self._lock = threading.Lock()
@@ -92,9 +92,9 @@ class Shadow:
     def _begin(self, file: str) -> None:
         # lab 2 part F
         if not file.startswith(PREFIX):
-            self._loading = State()
+            self._loading = checkpoint.Loading()
         elif self._file and not self._file.startswith(PREFIX):
-            self._state, self._loading = self._loading, State()
+            self._state = self._loading.state
         self._file = file
 
     def _replay(self, record: Any) -> None:
@@ -102,7 +102,7 @@ class Shadow:
         if self._file.startswith(PREFIX):
             self._state.apply(from_record(record))
         elif "segment" not in record and "records" not in record:
-            checkpoint.load(self._loading, record)
+            self._loading.load(record)
 
     def _follow(self) -> None:
         pause = self._context.limits.heartbeat / QUESTIONS_PER_HEARTBEAT

@@ -5,7 +5,7 @@ changes this state through it alone, so that memory and replay can never disagre
 not fit is a ValueError or the namespace's error, and changes nothing.
 
 Chunks are immutable values, so a copy of the tables is a picture of the whole state (checkpoint.py). There
-may be millions: what is equal is kept once.
+may be millions, most of them with the same few servers and versions: what is equal is kept once.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from gfs_master.operations import (
     Snapshot,
 )
 
+MOST_KEPT = 100_000  # different chunks that are remembered to be kept once
+
 
 class State:
     """Files, chunks, the next unused handle; what is hidden, and since when; shared chunks.
@@ -43,7 +45,7 @@ class State:
         self.next_handle = 1
         self.hidden: dict[str, float] = {}
         self.shared: dict[int, int] = {}
-        self._groups: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._kept: dict[Chunk, Chunk] = {}
 
     def apply(self, operation: Operation) -> None:
         """Carry out one operation."""
@@ -115,7 +117,7 @@ class State:
         handle = operation.handle
         _require(handle < self.next_handle and handle not in self.chunks, operation)
         self.namespace.add_chunk(operation.path, operation.index, handle)
-        self.put_chunk(handle, FIRST_VERSION, FIRST_VERSION, operation.told, None)
+        self._put(handle, Chunk(FIRST_VERSION, FIRST_VERSION, operation.told))
 
     def copy_chunk(self, operation: CopyChunk) -> None:
         """Put a chunk at FIRST_VERSION in the place of a shared one. Its handle as in `add_chunk`."""
@@ -125,7 +127,7 @@ class State:
         before = self.namespace.handle_at(operation.path, operation.index)
         _require(before in self.shared, operation)
         self.namespace.replace_chunk(operation.path, operation.index, handle)
-        self.put_chunk(handle, FIRST_VERSION, FIRST_VERSION, operation.told, None)
+        self._put(handle, Chunk(FIRST_VERSION, FIRST_VERSION, operation.told))
         self._leave(before)
 
     def raise_version(self, operation: RaiseVersion) -> None:
@@ -133,7 +135,7 @@ class State:
         # lab 2 part C: `version` stays, nothing is committed yet
         chunk = self._chunk(operation.handle, operation)
         _require(operation.version > chunk.attempted, operation)
-        self.chunks[chunk.handle] = replace(chunk, attempted=operation.version)
+        self._put(operation.handle, replace(chunk, attempted=operation.version))
 
     def commit_version(self, operation: CommitVersion) -> None:
         """Commit a version with its replicas and its primary, one of them or nobody. It must be `attempted`, and
@@ -143,16 +145,12 @@ class State:
         version, told, primary = operation.version, operation.told, operation.primary
         _require(chunk.version < version == chunk.attempted, operation)
         _require(primary is None or primary in told, operation)
-        self.put_chunk(chunk.handle, version, version, told, primary)
+        self._put(operation.handle, Chunk(version, version, told, primary))
 
-    def put_chunk(
-        self, handle: int, version: int, attempted: int, told: tuple[str, ...], primary: str | None
-    ) -> None:
-        """Put a chunk into the table; one tuple and one str serve all chunks with the same replicas."""
-        told = self._groups.setdefault(told, told)
-        if primary is not None:
-            primary = told[told.index(primary)]
-        self.chunks[handle] = Chunk(handle, version, attempted, told, primary)
+    def _put(self, handle: int, chunk: Chunk) -> None:
+        if len(self._kept) > MOST_KEPT:
+            self._kept.clear()
+        self.chunks[handle] = self._kept.setdefault(chunk, chunk)
 
     def _leave(self, handle: int) -> None:
         # lab 2 part E
