@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 ROOT = "/"
 HIDDEN = "/.deleted"
 MAX_PATH = 4096  # bytes of UTF-8
+NO_NAMES = frozenset(("", ".", ".."))
 
 
 def no_handles() -> array[int]:

@@ -7,7 +7,7 @@ replicas are is no operation: chunkservers are asked instead (§2.6.2).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -135,7 +135,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def to_record(operation: Operation) -> dict[str, Any]:
     """The map of plain values that goes into the log."""
-    return {"op": _NAMES[type(operation)], **asdict(operation)}
+    return {"op": _NAMES[type(operation)], **vars(operation)}
 
 
 def from_record(record: Any) -> Operation:

@@ -43,9 +43,10 @@ class PathLocks:
         read = {above for path in paths for above in _above(path)} - written
         taken: list[str] = []
         try:
-            for path in sorted(written | read, key=lambda path: (path.count("/"), path)):
-                self._take(path, write=path in written)
-                taken.append(path)
+            with self._freed:
+                for path in sorted(written | read, key=lambda path: (path.count("/"), path)):
+                    self._take(path, write=path in written)
+                    taken.append(path)
             yield
         finally:
             with self._freed:
@@ -55,17 +56,16 @@ class PathLocks:
 
     def _take(self, path: str, *, write: bool) -> None:
         # lab 2 part A
-        with self._freed:
-            lock = self._locks.setdefault(path, _Lock())
-            lock.users += 1
-            if write:
-                lock.writers_waiting += 1
-                self._freed.wait_for(lambda: not lock.written and not lock.readers)
-                lock.writers_waiting -= 1
-                lock.written = True
-            else:
-                self._freed.wait_for(lambda: not lock.written and not lock.writers_waiting)
-                lock.readers += 1
+        lock = self._locks.setdefault(path, _Lock())
+        lock.users += 1
+        if write:
+            lock.writers_waiting += 1
+            self._freed.wait_for(lambda: not lock.written and not lock.readers)
+            lock.writers_waiting -= 1
+            lock.written = True
+        else:
+            self._freed.wait_for(lambda: not lock.written and not lock.writers_waiting)
+            lock.readers += 1
 
     def _give_back(self, path: str, *, write: bool) -> None:
         # lab 2 part A

@@ -23,6 +23,7 @@ from labkit.errors import FileExists, InvalidPath, NoSuchChunk, NoSuchFile
 ROOT = "/"
 HIDDEN = "/.deleted"
 MAX_PATH = 4096  # bytes of UTF-8
+NO_NAMES = frozenset(("", ".", ".."))
 
 
 def no_handles() -> array[int]:
@@ -47,7 +48,7 @@ def check_path(path: object) -> str:
         raise InvalidPath(f"{path!r} is no absolute path")
     if len(path.encode(errors="surrogatepass")) > MAX_PATH:
         raise InvalidPath(f"a path has at most {MAX_PATH} bytes")
-    if path != ROOT and any(part in ("", ".", "..") for part in path[1:].split("/")):
+    if path != ROOT and not NO_NAMES.isdisjoint(path[1:].split("/")):
         raise InvalidPath(f"{path!r} has an empty, `.` or `..` component")
     return path
 

@@ -4,9 +4,11 @@ Append-only files of records, each `u32 length | u32 crc32c of the body | body` 
 A crash may leave the last records whole, in part, or not at all; recovery keeps all whole ones up to the
 first that is not, and cuts off the rest. Cutting is right because nobody was told of what was not synced.
 
-Appending and syncing are apart. Appends happen in the order in which operations are applied, quickly,
+Appending and writing are apart. Appends happen in the order in which operations are applied, in memory,
 under the master's lock; then, outside of it, everyone waits for the log to be durable up to where it was.
-One waiter syncs for all that came before, so that many operations share one sync (group commit).
+One waiter writes and syncs what all have appended so far, so that many operations share one sync (group commit).
+Meanwhile others append for the next one. A write that fails is found out too late to take back what was
+applied: whether the disk is full or broken, the log is broken.
 
 The files are segments, oplog.1, oplog.2 and so on: a checkpoint takes the place of all before the one that began
 with it. A segment begins only when the one before is durable, so only the last can have a torn tail.
@@ -77,11 +79,16 @@ class OpLog:
         self._sizes: dict[int, int] = {}  # of the segments before the last
         self._last = 0
         self._begin = 0  # position at which the last segment begins
-        self._changed = threading.Condition()
         self._end = 0
+        self._unwritten: list[bytes] = []  # what lies between the last sync's target and the end
         self._synced = 0
         self._syncing = False
+        self._target = 0  # of the sync that runs, or of the last one
         self._broken: OSError | None = None
+        self._lock = threading.Lock()
+        # Who waits for the sync that runs, and who for the one after it: so that nobody is woken in vain.
+        self._this_sync = threading.Condition(self._lock)
+        self._next_sync = threading.Condition(self._lock)
 
     @property
     def end(self) -> int:
@@ -130,47 +137,40 @@ class OpLog:
         self._end = self._synced = self._sizes.pop(self._last)
 
     def append(self, record: Any) -> None:
-        """Add a record. Not durable before `wait_durable(end)`. When the disk refuses it (OSError) the log
-        is as before; when even that cannot be had, LogBroken from now on."""
-        # lab 2 part A: half a record must not stay in the way of the next
+        """Add a record. Not durable before `wait_durable(end)`. LogBroken."""
+        # lab 2 part A: keep it for whoever syncs next
         data = encode(record)
-        with self._changed:
+        with self._lock:
             self._check()
-            try:
-                self._files[self._last].pwrite(self._end - self._begin, data)
-            except OSError as error:
-                self._cut_back(error)
-                raise
+            self._unwritten.append(data)
             self._end += len(data)
 
     def wait_durable(self, position: int) -> None:
-        """Return when the log is durable up to `position`, a former `end`. LogBroken when a sync failed: what
-        is on disk is unknown then, and trying again could report success for bytes that were dropped."""
-        # lab 2 part A: one sync for each call is right, if slow; faster: one thread syncs for all that wait,
-        # and what is appended meanwhile needs the next sync
-        with self._changed:
-            self._changed.wait_for(lambda: not self._syncing or self._synced >= position)
+        """Return when the log is durable up to `position`, a former `end`. LogBroken when a write or a sync failed:
+        what is on disk is unknown then, and trying again could report success for bytes that were dropped."""
+        # lab 2 part A: one sync for each call is right, if slow; faster: one thread writes and syncs for all that
+        # wait, and what is appended meanwhile needs the next sync
+        with self._lock:
+            if self._syncing and self._synced < position:
+                over = self._this_sync if position <= self._target else self._next_sync
+                over.wait_for(lambda: not self._syncing or self._synced >= position)
             self._check()
             if self._synced >= position:
                 return
             self._syncing = True
-            target, file = self._end, self._files[self._last]
-        failure: OSError | None = None
-        synced = False
+            self._target = self._end
+            file, begin = self._files[self._last], self._synced - self._begin
+            data, self._unwritten = b"".join(self._unwritten), []
+        failure: OSError | None = OSError("a sync was interrupted")
         try:
+            file.pwrite(begin, data)
             file.sync()
-            synced = True
+            failure = None
         except OSError as error:
             failure = error
         finally:
             # Whatever ended the sync, those who wait for it must not wait for ever.
-            with self._changed:
-                self._syncing = False
-                if synced:
-                    self._synced = target
-                else:
-                    self._broken = failure or OSError("a sync was interrupted")
-                self._changed.notify_all()
+            self._sync_over(failure)
         self._check()
 
     def rotate(self) -> int:
@@ -180,7 +180,7 @@ class OpLog:
         self.wait_durable(self._end)
         number = self._last + 1
         file = self._disk.open(f"{PREFIX}{number}", create=True)
-        with self._changed:
+        with self._lock:
             self._files[number] = file
             self._sizes[self._last] = self._end - self._begin
             self._last, self._begin = number, self._end
@@ -190,7 +190,7 @@ class OpLog:
         """Remove the segments before `first`: a checkpoint has taken their place."""
         # lab 2 part D: the oldest goes first, so that what a crash leaves has no gap
         for number in sorted(number for number in list(self._sizes) if number < first):
-            with self._changed:
+            with self._lock:
                 del self._sizes[number]
                 self._files.pop(number).close()
             self._disk.remove(f"{PREFIX}{number}")
@@ -199,7 +199,7 @@ class OpLog:
         """Up to `length` bytes of a segment, as far as it is synced: what shadows may see. None when there is no
         such segment any more."""
         # lab 2 part F: never a byte behind the last sync
-        with self._changed:
+        with self._lock:
             file = self._files.get(number)
             if file is None:
                 return None
@@ -210,12 +210,19 @@ class OpLog:
         for file in self._files.values():
             file.close()
 
-    def _cut_back(self, error: OSError) -> None:
+    def _sync_over(self, failure: OSError | None) -> None:
         # lab 2 part A
-        try:
-            self._files[self._last].truncate(self._end - self._begin)
-        except OSError:
-            self._broken = error
+        with self._lock:
+            self._syncing = False
+            # Those it was for go on; one of the others begins the next.
+            self._this_sync, self._next_sync = self._next_sync, self._this_sync
+            self._next_sync.notify_all()
+            if failure is None:
+                self._synced = self._target
+                self._this_sync.notify()
+            else:
+                self._broken = failure
+                self._this_sync.notify_all()
 
     def _check(self) -> None:
         # lab 2 part A
