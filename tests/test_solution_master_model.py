@@ -52,11 +52,14 @@ class Crash(BaseException):
 
 
 class ManualClock(SystemClock):
+    """`time` is the world's; the master's clock has `jumped` ahead of it."""
+
     def __init__(self) -> None:
         self.time = 1000.0
+        self.jumped = 0.0
 
     def now(self) -> float:
-        return self.time
+        return self.time + self.jumped
 
 
 class PowerDisk:
@@ -365,7 +368,7 @@ class World:
         if self.rng.random() < self.restarts:
             self.crash_in = self.rng.randint(1, 30)
         actions = [self.some_beat] * 4 + [self.all_beat] * 2 + [self.write] * 3 + [self.ask_lease] * 4
-        actions += [self.pass_time] * 3 + [self.look] * 2 + [self.deliver_late, self.allocate]
+        actions += [self.pass_time] * 3 + [self.look] * 2 + [self.deliver_late, self.allocate, self.jump]
         actions += [self.some_cut] * self.cuts + [self.some_crash] * self.crashes
         self.rng.choice(actions)()
         self.check()
@@ -376,7 +379,23 @@ class World:
             self.beat(server)
 
     def pass_time(self) -> None:
-        self.clock.time += self.rng.choice([0.5, 2, 5, 10, 22])
+        self.let_pass(self.rng.choice([0.5, 2, 5, 10, 22]))
+
+    def let_pass(self, seconds: float) -> None:
+        """The master looks at its clock often enough to believe it."""
+        while seconds > 0:
+            self.clock.time += min(seconds, 5)
+            seconds -= 5
+            with self.metadata.section():
+                pass
+
+    def jump(self) -> None:
+        """The master's clock is set, or the master was suspended; then it looks."""
+        self.seen["jump"] += 1
+        if self.rng.random() < 0.5:
+            self.clock.jumped += self.rng.choice([30, 100, 1e5, -5])
+        else:
+            self.clock.time += 30
 
     def some_beat(self) -> None:
         server = self.servers[self.rng.choice(NAMES)]
@@ -553,7 +572,7 @@ def test_master_crashing_at_every_point_of_a_lease_loses_no_replica(lab: SimpleN
     def act(world: World) -> None:
         world.ask_lease()
         world.write()
-        world.clock.time += LIMITS.lease + 1
+        world.let_pass(LIMITS.lease + 1)
         for server in world.servers.values():
             world.beat(server)
         world.ask_lease()
@@ -753,7 +772,7 @@ def test_after_a_restart_no_lease_leaves_out_a_replica_that_had_no_time_to_repor
         server.restart()
     calm.start_master()
     first, *others = (calm.servers[name] for name in sorted(members))
-    calm.clock.time += LIMITS.lease + 1
+    calm.clock.time += LIMITS.lease + 1  # suspended, as far as the master can tell
     first.up = True
     for _ in range(2):
         calm.clock.time += 0.1
@@ -768,13 +787,23 @@ def test_after_a_restart_no_lease_leaves_out_a_replica_that_had_no_time_to_repor
 def test_a_jump_of_the_clock_kills_nobody_and_costs_no_replica(calm: World) -> None:
     held = the_lease(calm)
     members = {held["primary"], *held["secondaries"]}
-    calm.clock.time += LIMITS.lease + 1
+    calm.let_pass(LIMITS.lease + 1)
     calm.look()
-    assert set(calm.metadata.servers.names()) == set(NAMES)
     assert the_lease(calm) is None, "no primary can be chosen on the word of a heartbeat that old"
-    calm.beat(calm.servers[held["primary"]])
-    again = the_lease(calm)
-    assert {again["primary"], *again["secondaries"]} == members
+    for name in NAMES:
+        calm.beat(calm.servers[name])
+    held = the_lease(calm)
+    assert {held["primary"], *held["secondaries"]} == members
+    for jump in (LIMITS.lease + 1, 1e6, -100):
+        calm.clock.jumped += jump
+        calm.look()
+        assert set(calm.metadata.servers.names()) == set(NAMES)
+        assert the_lease(calm) == held, "the primary may have it still"
+    calm.servers[held["primary"]].cut = True
+    live(calm, LIMITS.lease - 1)
+    assert the_lease(calm) is None
+    live(calm, 2)
+    assert the_lease(calm)["version"] > held["version"]
 
 
 def test_the_primary_is_one_that_was_heard_lately(lab: SimpleNamespace) -> None:
@@ -783,7 +812,7 @@ def test_the_primary_is_one_that_was_heard_lately(lab: SimpleNamespace) -> None:
         world.servers["cs4"].cut = True
         world.allocate()
         for _ in range(4):
-            world.clock.time += LIMITS.lease + 1
+            world.let_pass(LIMITS.lease + 1)
             world.look()
             assert the_lease(world) is None
             world.beat(world.servers[heard])
@@ -828,7 +857,7 @@ def test_a_server_given_up_in_the_middle_of_a_grant_is_no_member(lab: SimpleName
 def test_a_server_that_says_it_has_no_replica_is_believed(calm: World) -> None:
     held = the_lease(calm)
     (handle,) = calm.acknowledged
-    calm.clock.time += LIMITS.lease + 1
+    calm.let_pass(LIMITS.lease + 1)
     for server in calm.servers.values():
         calm.beat(server)
     lost = held["secondaries"][0]

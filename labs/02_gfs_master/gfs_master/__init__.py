@@ -1,7 +1,7 @@
 """The GFS master: one node that knows where everything is and stores none of it (GFS §2.4, §2.6, §4).
 
 Read in this order: `namespace`, `locks`, `files` (part A), `chunks`, `replicas`, `servers`, `placement`, `creation` (part B),
-`leases`, `granting` (part C), `operations`, `state`, `oplog`, `checkpoint`, `metadata` (part D), `heartbeats`,
+`steady`, `leases`, `granting` (part C), `operations`, `state`, `oplog`, `checkpoint`, `metadata` (part D), `heartbeats`,
 `rereplication` (part E), `snapshot`, `shadow` (part F).
 
 Pure are `namespace`, `chunks`, `replicas`, `servers`, `placement`, `leases`, `operations`, `state`: they are told

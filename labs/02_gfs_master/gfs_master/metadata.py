@@ -24,6 +24,7 @@ from gfs_master.oplog import OpLog
 from gfs_master.replicas import Replicas
 from gfs_master.servers import Servers
 from gfs_master.state import State
+from gfs_master.steady import SteadyTime
 from labkit import Context
 from labkit.disk import File
 from labkit.errors import NoSuchChunk
@@ -35,9 +36,10 @@ class Metadata:
     """Everything but `section`, `checkpoint`, `ship` and `close` is for use within a section."""
 
     def __init__(self, context: Context) -> None:
-        now = context.clock.now()
         self.limits = context.limits
-        self._clock = context.clock
+        self.clock = context.clock
+        self._time = SteadyTime(context.clock, longest=context.limits.dead_after / 2)
+        now = self._time.now()
         self._disk = context.disk
         self._annotate = context.annotate
         self._lock = threading.Lock()
@@ -57,12 +59,12 @@ class Metadata:
 
     @contextmanager
     def section(self) -> Generator[float]:
-        """Hold the lock; at the end, let it go and wait for the log. Yields the time."""
+        """Hold the lock; at the end, let it go and wait for the log. Yields the time (steady.py)."""
         position = 0
         try:
             with self._lock:
                 try:
-                    yield self._clock.now()
+                    yield self._time.now()
                 finally:
                     position = self._log.end
         finally:

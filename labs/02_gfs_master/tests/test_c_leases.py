@@ -229,12 +229,66 @@ def test_clocks_differ(make_cluster: MakeCluster) -> None:
         cluster.network.discard(hold)
 
 
+@claim(
+    "A clock that jumps ends no lease: not the master's, and none is promised on what a primary's clock once was",
+    hint="time that passed between two looks and is longer than looks are apart was perhaps never there: do not count it",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_clocks_jump(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster, servers=0)
+    servers = [SkewedChunkserver(cluster, name) for name in ("cs1", "cs2", "cs3")]
+    cell.servers += servers
+    cell.report(cell.servers)
+    handle = cell.chunk("/f")
+    for jump in (100.0, 100_000.0):
+        lease = cell.patiently("lease", cell.servers, handle=handle)
+        primary = next(server for server in servers if server.name == lease["primary"])
+        primary.skew += jump
+        renewed = dict(map(tuple, primary.heartbeat().get("leases", [])))
+        until = renewed.get(handle, 0.0)
+        expect(
+            primary.now() < until <= primary.now() + LIMITS.lease,
+            "a lease is not renewed on the clock that its primary has now",
+            expected=f"until more than 0 and at most {LIMITS.lease:g} s from now, though that clock has jumped",
+            seen=f"until {until - primary.now():.1f} s from now; it has jumped by {jump:g} s",
+        )
+        others = [server for server in servers if server is not primary]
+        hold = cluster.network.hold(Aim("revoke_lease", receiver=primary.name, times=None))
+        cell.pass_time(STEP, others, keep=False)
+        cluster.skew("master", offset=jump)
+        while primary.now() < until:
+            try:
+                other = cell.ask("lease", handle=handle)
+            except RemoteError as error:
+                expect(error.code == "no_replica", "lease was refused for another reason", seen=str(error))
+            else:
+                expect(
+                    primary.now() >= until or other["primary"] == primary.name,
+                    "two primaries at once",
+                    expected=f"nobody but {primary.name} before its lease is over, in {until - primary.now():.1f} s",
+                    seen=f"{other}, after the master's clock jumped by {jump:g} s",
+                    why="the master's clock may be set, or the master suspended, while the primary goes on mutating",
+                )
+            cell.pass_time(STEP, others, keep=False)
+        new = cell.patiently("lease", others, handle=handle)
+        expect(
+            new["version"] > lease["version"],
+            "the lease that follows has no higher version",
+            seen=f"{lease}, then {new}",
+        )
+        cluster.network.discard(hold)
+        primary.chunks[handle] = new["version"]
+        primary.leases.clear()
+        cell.report([primary])
+
+
 class SkewedChunkserver(StubChunkserver):
     """Its clock is `skew` seconds ahead."""
 
-    def __init__(self, cluster: Cluster, name: str, skew: float) -> None:
-        self._skew = skew
+    def __init__(self, cluster: Cluster, name: str, skew: float = 0.0) -> None:
+        self.skew = skew
         super().__init__(cluster, name)
 
     def now(self) -> float:
-        return super().now() + self._skew
+        return super().now() + self.skew

@@ -237,6 +237,18 @@ def test_garbage_is_collected(make_cluster: MakeCluster) -> None:
         seen=str(answer),
         why="it may be the last one",
     )
+    # Nobody could be heard, perhaps because the master was cut off: that is no reason to delete anything anywhere.
+    cell.pass_time(LIMITS.dead_after + 2 * LIMITS.heartbeat, [])
+    cell.eventually(lambda: cell.replicas("/f") == [], "that all servers are given up", [])
+    for server in cell.servers:
+        answer = server.heartbeat()
+        expect(
+            not answer.get("delete") and handle in server.chunks,
+            "a server that was out of reach was told to drop a good replica, as the master had none listed",
+            seen=str(answer),
+            why="after a broken network this would delete whatever was there",
+        )
+    cell.eventually(lambda: len(cell.replicas("/f")) == 3, "that the replicas of all three are known again")
     # New chunks are being made while heartbeats tell of them already.
     cell.ask("create", path="/g")
     cluster.set_rate(0.0)

@@ -48,13 +48,14 @@ class Files:
         Errors of Namespace.check_there; NoSuchFile for a path below a hidden name: it goes with the rest.
         """
         # lab 2 part E: a hidden name nobody has; Delete, or Reclaim
-        with self._locks.writing(check_path(path)), self._metadata.section() as now:
+        with self._locks.writing(check_path(path)), self._metadata.section():
             self._metadata.state.namespace.check_there(path)
             if is_hidden(path):
                 if path not in self._metadata.state.hidden:
                     raise NoSuchFile(f"{path} was deleted together with other things")
                 self._metadata.record(Reclaim(path))
                 return None
+            now = self._metadata.clock.now()
             hidden = self._free_name(path, now)
             self._metadata.record(Delete(path, hidden, now))
             return hidden

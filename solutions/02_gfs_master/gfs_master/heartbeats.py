@@ -83,8 +83,8 @@ class Heartbeats:
         orphans from then on, which servers are told to drop as they report them."""
         # lab 2 part E: one operation for each hidden name
         metadata = self._metadata
-        with metadata.section() as now:
-            delay = metadata.limits.garbage_delay
+        with metadata.section():
+            now, delay = metadata.clock.now(), metadata.limits.garbage_delay
             for hidden in [name for name, at in metadata.state.hidden.items() if now - at >= delay]:
                 metadata.record(Reclaim(hidden))
 

@@ -3,7 +3,7 @@
 The invariant is that the master's idea of a lease ends no earlier than the primary's. The primary's ends
 at `sent + length` on its own clock, the master's at `heard + length` on its own, for one and the same
 message of the primary. It was sent before it was heard, so no delay and no difference between the clocks
-makes two primaries. (Clocks may show different times; they must run equally fast.)
+makes two primaries. (Clocks may show different times; they must run equally fast. Jumps are taken out: steady.py.)
 
 A version is offered to one server, once. What follows then is in the table below. Only HELD is told to
 clients. The others still keep everybody else from a lease: until they run out, or the primary confirms

@@ -26,6 +26,7 @@ from gfs_master.oplog import PREFIX, LogBroken, OpLog
 from gfs_master.replicas import Replicas
 from gfs_master.servers import Servers
 from gfs_master.state import State
+from gfs_master.steady import SteadyTime
 from labkit import Context
 from labkit.disk import File
 from labkit.errors import LabError, NoSuchChunk
@@ -37,9 +38,10 @@ class Metadata:
     """Everything but `section`, `checkpoint`, `ship` and `close` is for use within a section."""
 
     def __init__(self, context: Context) -> None:
-        now = context.clock.now()
         self.limits = context.limits
-        self._clock = context.clock
+        self.clock = context.clock
+        self._time = SteadyTime(context.clock, longest=context.limits.dead_after / 2)
+        now = self._time.now()
         self._disk = context.disk
         self._annotate = context.annotate
         self._lock = threading.Lock()
@@ -59,12 +61,12 @@ class Metadata:
 
     @contextmanager
     def section(self) -> Generator[float]:
-        """Hold the lock; at the end, let it go and wait for the log. Yields the time."""
+        """Hold the lock; at the end, let it go and wait for the log. Yields the time (steady.py)."""
         position = 0
         try:
             with self._lock:
                 try:
-                    yield self._clock.now()
+                    yield self._time.now()
                 finally:
                     position = self._log.end
         finally:
@@ -94,7 +96,7 @@ class Metadata:
         for chunk in {id(chunk): chunk for chunk in self.state.chunks.values()}.values():
             self.expected.update(chunk.told)
         if self.state.chunks:
-            self.leases.recover(self._offered, self._clock.now())
+            self.leases.recover(self._offered, self._time.now())
         self._open_checkpoint(first)
         # What was loaded stays: the garbage collector need not look at it again and again.
         gc.freeze()
