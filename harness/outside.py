@@ -23,6 +23,13 @@ def resident(cluster: Cluster, node: str) -> int:
     return _kilobytes(cluster, node, "VmRSS") * 1024
 
 
+def processor_time(cluster: Cluster, node: str) -> float:
+    """Seconds for which the process has computed so far, in steps of about 10 ms. A busy machine hardly adds to them."""
+    state = (_directory(cluster, node) / "stat").read_text()
+    user, system = state.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def threads(cluster: Cluster, node: str) -> int:
     return len(os.listdir(_directory(cluster, node) / "task"))
 

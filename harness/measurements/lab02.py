@@ -5,20 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from harness.cluster import Cluster
 from harness.measurements.table import Run, Table
 from harness.network.asker import Asker, NoAnswer
 from harness.stubs.master_cell import MasterCell
+from labkit.errors import RemoteError
 
 PAGE = 4096
 STEPS = (0, 3, 6, 9)  # doublings of a hundred files by snapshots
 QUESTIONS = 2000
+OUTAGES = (5.0, 30.0, 120.0)  # virtual seconds until somebody starts the master again
+TICK = 1.0  # virtual seconds between two tries
 
 
 def tables(run: Run) -> Iterator[Table]:
     yield growth(run)
     yield failure(run)
+    yield outage(run)
 
 
 def growth(run: Run) -> Table:
@@ -74,6 +79,59 @@ def failure(run: Run) -> Table:
         "Nobody takes the dead master's place by itself: all changes wait until it is started again, while names can still be "
         "read from a shadow. A lease that ran is waited for besides, 60 s at most.",
     )
+
+
+def outage(run: Run) -> Table:
+    """For how long nobody can write to a chunk when the master dies, in virtual seconds."""
+    rows: list[tuple[str | int | float, ...]] = []
+    for away in OUTAGES[:2] if run.quick else OUTAGES:
+        for primary_dies in (False, True):
+            with run.make_cluster(rate=1.0) as cluster:
+                rows.append(
+                    (away, "dies too" if primary_dies else "lives", *stopped(cluster, away, primary_dies))
+                )
+    return Table(
+        "The master dies, is started again after a while, and clients want to write (virtual seconds since it died)",
+        ("started after", "the primary", "new files again after", "a lease to write again after"),
+        rows,
+        "Nothing is created until somebody starts the master. Whoever has a chunk's lease may go on writing until it runs "
+        "out, 60 s at most. A primary that lives claims its lease in a heartbeat to the new master; for one that is dead too "
+        "the master waits a whole lease from its start, since it may only be out of reach. All of it is the price of one "
+        "master; later systems let a group of masters agree instead.",
+    )
+
+
+def stopped(cluster: Cluster, away: float, primary_dies: bool) -> tuple[float, float]:
+    """How long after the master's death a file can be made, and a lease be had."""
+    cell = MasterCell(cluster, servers=3)
+    handle = cell.chunk("/f")
+    primary = cell.server(cell.ask("lease", handle=handle)["primary"])
+    cluster.crash("master")
+    died = cluster.now()
+    while cluster.now() < died + away:
+        cluster.advance(TICK)
+    cluster.start("master")
+    living = [server for server in cell.servers if not (primary_dies and server is primary)]
+    if primary_dies:
+        primary.stop()
+    made = leased = 0.0
+    while not (made and leased):
+        if not made and succeeds(cell, "create", path="/new"):
+            made = cluster.now() - died
+        if not leased and succeeds(cell, "lease", handle=handle):
+            leased = cluster.now() - died
+        cluster.advance(TICK)
+        for server in living:
+            server.heartbeat()
+    return round(made, 1), round(leased, 1)
+
+
+def succeeds(cell: MasterCell, method: str, **args: Any) -> bool:
+    try:
+        cell.ask(method, **args)
+    except RemoteError:
+        return False
+    return True
 
 
 def resident(cluster: Cluster) -> int:
