@@ -16,6 +16,7 @@ from chunkserver.dataflow import DataFlow
 from chunkserver.forwarding import Forwarder
 from chunkserver.heartbeat import Heartbeats
 from chunkserver.leases import Leases
+from chunkserver.open_files import OpenFiles
 from chunkserver.mutations import Orders, Secondary
 from chunkserver.primary import Primary
 from chunkserver.store import Store
@@ -35,7 +36,7 @@ class Chunkserver:
         self, ctx: Context, primary: type[Primary] = Primary, secondary: type[Secondary] = Secondary
     ) -> None:
         limits = ctx.limits
-        self.store = Store(ctx.disk, limits.block_size)
+        self.store = Store(OpenFiles(ctx.disk), limits.block_size)
         self.leases = Leases()
         self.buffer = DataBuffer(limits.buffer_bytes, limits.record_limit)
         self._client = Client(ctx)
