@@ -10,6 +10,8 @@ B/T + R·L, L being the time a piece takes over one link, and not in R·B/T. Non
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rpc import Client, RetryPolicy
 
 from chunkserver.buffer import DataBuffer
@@ -22,6 +24,7 @@ PER_HOP = 2.5
 BYTES_PER_SECOND = 4_000_000
 
 
+@lru_cache(maxsize=64)
 def patience(hops: int, size: int) -> RetryPolicy:
     """How long to wait for `size` bytes to pass along `hops` more servers. Pushing again does no harm."""
     once = LAST_HOP * PER_HOP ** (hops - 1) + hops * size / BYTES_PER_SECOND

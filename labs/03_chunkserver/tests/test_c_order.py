@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from harness import patience
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
@@ -161,8 +162,8 @@ def test_the_lease_is_looked_at_when_it_counts(make_cluster: MakeCluster) -> Non
 
 def wait_for_mutation(cell: Cell, serial: int, append: Call) -> None:
     """Return when the primary has sent a mutation of this number, or the append has ended, or after a while."""
-    end = time.monotonic() + APPLIED_BY
-    while time.monotonic() < end and not append.done:
+    end = patience.now() + APPLIED_BY
+    while patience.now() < end and not append.done:
         frames = cell.cluster.network.frames("apply", "request", sender="cs1")
         if any((frame.header.get("args") or {}).get("serial") == serial for frame in frames):
             return

@@ -17,7 +17,8 @@ What this promises, together with a client that stays with a chunk while its rec
 record stands once in the file, whoever died, and once the next append is through, on all replicas or on none. A new
 primary keeps what any of the others had (`recover`). Who reads from the primary by `leased_read` reads nothing stale (leased.py).
 What it does not promise: anything for a record that the application appends again after its client has given up, once the
-file has a new chunk; speed, since appends to one chunk are one at a time, and a new primary reads its whole replica.
+file has a new chunk; plain writes, which it refuses; speed, since appends to one chunk are one at a time, and a new
+primary reads its whole replica.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from rpc import Reply, RetryPolicy
 from consistency.book import Book, Piece
 from labkit import Context
 from labkit.disk import Buffer
+from labkit.errors import BadArguments
 
 DETECT, COMPLETE, RECOVER = "no duplicates", "all or none", "recovery"
 # All of them, unless ctx.config["measures"] names some. Each one needs those behind it here.
@@ -88,6 +90,14 @@ class StrictPrimary(chunkserver.Primary):
             "lab 4 part E: after `place`, number the mutation (Order.issued) under replica.changed; "
             "then Forwarder.apply"
         )
+
+    def write(self, handle: int, version: int, offset: int, data_id: str) -> dict[str, Any]:
+        """Refused, whatever it asks: RPC `write`. BadArguments.
+
+        None of the promises above could be kept for it. It would write over records that the book says are there, and
+        the piece in doubt would no longer be the last one.
+        """
+        raise BadArguments("this chunkserver holds records only: append, or write to a file of a plain one")
 
     def leased_read(self, handle: int, offset: int, length: int) -> Reply:
         """What is on all replicas, from the only server that can know: RPC `leased_read`.

@@ -4,7 +4,7 @@ Read in this order: `blocks`, `metalog`, `log`, `redo`, `replica`, `store` (part
 `buffer`, `dataflow` (part B: data flows in a chain), `serials`, `mutations` (part C: one order for all),
 `forwarding`, `leases`, `primary` (part D: record append; its `write` belongs to part C), `versions`, `heartbeat`,
 `staging`, `cloning` (part E: life with the master; granting a lease belongs to part D). `server` puts them
-together.
+together; `open_files` and `workers` are given, and spare it opening files and starting threads.
 """
 
 from chunkserver.mutations import Secondary

@@ -119,7 +119,8 @@ def growth(contents: Contents, offset: int, data: Buffer) -> list[Entry]:
         index, valid = divmod(at, size)
         crc = contents.blocks[index].crc if valid else 0
         stop = min(end, (index + 1) * size)
-        crc = crc32c(bytes(max(0, min(stop, offset) - at)), crc)
+        if at < offset:
+            crc = crc32c(bytes(min(stop, offset) - at), crc)
         crc = crc32c(view[max(0, at - offset) : max(0, stop - offset)], crc)
         entries.append(SetBlock(index, Block(stop - index * size, crc)))
         at = stop

@@ -6,11 +6,12 @@ over after about five seconds: longer than a secondary waits for a missing numbe
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 
 from rpc import Client, RetryPolicy
 
 from chunkserver.mutations import Mutation
+from chunkserver.workers import Workers
 from labkit.errors import LabError
 
 # The second attempt, should the first be lost, arrives before a secondary gives the number up.
@@ -22,10 +23,11 @@ class Forwarder:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._workers = Workers("apply")
 
     def apply(self, mutation: Mutation, secondaries: tuple[str, ...]) -> list[str]:
         """Have `mutation` applied by all `secondaries`, in parallel; those that did not say that they did."""
-        # lab 3 part D: one daemon thread per secondary; whoever has not answered yes counts as missing.
+        # lab 3 part D: a worker for every secondary but the first; whoever has not answered yes counts as missing.
         done: set[str] = set()
 
         def apply_at(name: str) -> None:
@@ -35,16 +37,13 @@ class Forwarder:
                 return
             done.add(name)
 
-        threads = [
-            threading.Thread(
-                target=apply_at, args=(name,), name=f"apply-{mutation.serial}-{name}", daemon=True
-            )
-            for name in secondaries[1:]
-        ]
-        for thread in threads:
-            thread.start()
+        waits = [self._workers.start(partial(apply_at, name)) for name in secondaries[1:]]
         for name in secondaries[:1]:
             apply_at(name)
-        for thread in threads:
-            thread.join()
+        for wait in waits:
+            wait()
         return [name for name in secondaries if name not in done]
+
+    def close(self) -> None:
+        """End the threads; for the end of the server."""
+        self._workers.close()

@@ -16,8 +16,8 @@ from chunkserver.dataflow import DataFlow
 from chunkserver.forwarding import Forwarder
 from chunkserver.heartbeat import Heartbeats
 from chunkserver.leases import Leases
-from chunkserver.open_files import OpenFiles
 from chunkserver.mutations import Orders, Secondary
+from chunkserver.open_files import OpenFiles
 from chunkserver.primary import Primary
 from chunkserver.store import Store
 from chunkserver.versions import Versions
@@ -41,10 +41,10 @@ class Chunkserver:
         self.buffer = DataBuffer(limits.buffer_bytes, limits.record_limit)
         self._client = Client(ctx)
         orders = Orders(limits)
-        forwarder = Forwarder(self._client)
+        self._forwarder = Forwarder(self._client)
         versions = Versions(ctx, self.store, self.leases)
         cloning = Cloning(ctx, self._client, self.store)
-        first = primary(ctx, self.store, orders, self.leases, self.buffer, forwarder)
+        first = primary(ctx, self.store, orders, self.leases, self.buffer, self._forwarder)
         self.heartbeats = Heartbeats(ctx, self._client, self.store, self.leases)
         self._server = Server(
             ctx,
@@ -74,6 +74,7 @@ class Chunkserver:
         self._client.close()
         self.heartbeats.stop()
         self._server.stop()
+        self._forwarder.close()
 
     def read(self, handle: int, offset: int, length: int) -> Reply:
         """Verified bytes of a replica: RPC `read`. {"version", "length" of the replica}, and the bytes."""
