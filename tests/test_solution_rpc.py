@@ -106,20 +106,23 @@ def feed(assembler: Any, data: bytes) -> list[Any]:
 
 
 def test_a_frame_is_prefix_header_payload(lab: SimpleNamespace) -> None:
-    head, payload = lab.wire.encode({"a": 1}, b"xyz")
-    assert bytes(head) == struct.pack(">II", 4, 3) + b"\x81\xa1a\x01"
-    assert payload == b"xyz"
-    assert len(lab.wire.encode({"a": 1})) == 1
+    head = struct.pack(">II", 4, 3) + b"\x81\xa1a\x01"
+    assert lab.wire.encode({"a": 1}, b"xyz") == [head + b"xyz"]
+    assert lab.wire.encode({"a": 1}) == [struct.pack(">II", 4, 0) + b"\x81\xa1a\x01"]
+    head, payload = lab.wire.encode({"a": 1}, MEGABYTE)
+    assert bytes(head) == struct.pack(">II", 4, len(MEGABYTE)) + b"\x81\xa1a\x01"
+    assert payload == MEGABYTE
 
 
-def test_the_payload_is_not_copied(lab: SimpleNamespace) -> None:
-    data = bytearray(b"0123")
+def test_a_large_payload_is_not_copied(lab: SimpleNamespace) -> None:
+    data = bytearray(MEGABYTE)
     assert lab.wire.encode({}, data)[1] is data
 
 
-def test_lengths_count_bytes_not_items(lab: SimpleNamespace) -> None:
-    head, payload = lab.wire.encode({}, memoryview(bytearray(8)).cast("I"))
-    assert struct.unpack(">II", head[:8])[1] == 8 == len(payload)
+@pytest.mark.parametrize("items", [2, 100_000])
+def test_lengths_count_bytes_not_items(lab: SimpleNamespace, items: int) -> None:
+    frame = b"".join(lab.wire.encode({}, memoryview(bytearray(4 * items)).cast("I")))
+    assert struct.unpack(">II", frame[:8])[1] == 4 * items == len(frame) - 9
 
 
 @pytest.mark.parametrize(

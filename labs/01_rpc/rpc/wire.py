@@ -30,9 +30,10 @@ def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
 def join(header: bytes, payload: Buffer) -> list[Buffer]:
     """A frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
 
-    The second buffer is missing when the payload is empty. TypeError or ValueError, and so nothing sent,
-    for a payload that is no bytes-like object, or a header or payload above `MAX_HEADER` or `MAX_PAYLOAD`
-    bytes. Lengths count bytes, whatever items a memoryview has.
+    There is one buffer only when the payload is empty, or so small that a copy costs less than a second
+    buffer. TypeError or ValueError, and so nothing sent, for a payload that is no bytes-like object, or a
+    header or payload above `MAX_HEADER` or `MAX_PAYLOAD` bytes. Lengths count bytes, whatever items a
+    memoryview has.
     """
     raise NotImplementedError("lab 1 part A: check both sizes, put FRAME.pack in front")
 

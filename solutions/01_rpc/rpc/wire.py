@@ -33,9 +33,10 @@ def encode(header: Mapping[str, Any], payload: Buffer = b"") -> list[Buffer]:
 def join(header: bytes, payload: Buffer) -> list[Buffer]:
     """A frame as buffers to send in this order: prefix and header joined, then the payload, uncopied.
 
-    The second buffer is missing when the payload is empty. TypeError or ValueError, and so nothing sent,
-    for a payload that is no bytes-like object, or a header or payload above `MAX_HEADER` or `MAX_PAYLOAD`
-    bytes. Lengths count bytes, whatever items a memoryview has.
+    There is one buffer only when the payload is empty, or so small that a copy costs less than a second
+    buffer. TypeError or ValueError, and so nothing sent, for a payload that is no bytes-like object, or a
+    header or payload above `MAX_HEADER` or `MAX_PAYLOAD` bytes. Lengths count bytes, whatever items a
+    memoryview has.
     """
     # lab 1 part A: check both sizes, put FRAME.pack in front
     length = len(header)
@@ -48,6 +49,8 @@ def join(header: bytes, payload: Buffer) -> list[Buffer]:
         return [_pack_prefix(length, 0) + header]
     if size > MAX_PAYLOAD:
         raise ValueError(f"a payload of {size} bytes is more than {MAX_PAYLOAD}")
+    if size <= SMALL:
+        return [b"".join((_pack_prefix(length, size), header, payload))]
     return [_pack_prefix(length, size) + header, payload]
 
 
