@@ -3,7 +3,8 @@
     python -m benchmarks.master [--json FILE]
 
 The reference runs outside of the harness, on a real disk and without a proxy. Rates are against a null RPC and a bare
-fsync of the same rounds.
+fsync of the same rounds. All is pinned to one core, but for creations: there the master and the bare fsync have one
+core, and the clients another, as they would in a cluster.
 """
 
 from __future__ import annotations
@@ -39,16 +40,18 @@ RECORDS = 10_000
 CALLS = 1500
 CREATIONS = 300
 TOGETHER = 8
+MASTER, CLIENTS = -1, 0  # cores: the last, and the first, which on a machine with one core is the same
 
 for root in ("01_rpc", "02_gfs_master"):
     sys.path.insert(0, str(KIT / "solutions" / root))
 
 
 def main() -> None:
-    pin(-1)
+    cores = os.sched_getaffinity(0)
+    pin(MASTER)
     with tempfile.TemporaryDirectory(prefix="benchmark-master-") as made, servers() as start:
         directory = Path(made)
-        ratios = [*scale(directory, start), *creations(directory, start)]
+        ratios = [*scale(directory, start), *creations(directory, start, cores)]
     finish("master", ratios)
 
 
@@ -178,15 +181,24 @@ def memory() -> int:
 # ---- creations
 
 
-def creations(directory: Path, start: Start) -> list[Ratio]:
+def creations(directory: Path, start: Start, cores: set[int]) -> list[Ratio]:
     _, port = start(master(directory / "created"))
     callers = [Caller(port) for _ in range(TOGETHER)]
     file = os.open(directory / "synced", os.O_RDWR | os.O_CREAT)
+
+    def on(core: int, work: Callable[[], float]) -> Callable[[], float]:
+        def run() -> float:
+            os.sched_setaffinity(0, cores)
+            pin(core)
+            return work()
+
+        return run
+
     rates = interleave(
         {
-            "fsync": lambda: fsyncs(file),
-            "one": lambda: create(callers[:1]),
-            "eight": lambda: create(callers),
+            "fsync": on(MASTER, lambda: fsyncs(file)),
+            "one": on(CLIENTS, lambda: create(callers[:1])),
+            "eight": on(CLIENTS, lambda: create(callers)),
         },
         ROUNDS,
     )

@@ -33,7 +33,8 @@ class _Lock:
 class PathLocks:
     def __init__(self) -> None:
         self._locks: dict[str, _Lock] = {}
-        self._freed = threading.Condition()
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
 
     @contextmanager
     def writing(self, *paths: str) -> Generator[None]:
@@ -43,13 +44,13 @@ class PathLocks:
         read = {above for path in paths for above in _above(path)} - written
         taken: list[str] = []
         try:
-            with self._freed:
+            with self._lock:
                 for path in sorted(written | read, key=lambda path: (path.count("/"), path)):
                     self._take(path, write=path in written)
                     taken.append(path)
             yield
         finally:
-            with self._freed:
+            with self._lock:
                 for path in reversed(taken):
                     self._give_back(path, write=path in written)
                 self._freed.notify_all()
@@ -60,11 +61,13 @@ class PathLocks:
         lock.users += 1
         if write:
             lock.writers_waiting += 1
-            self._freed.wait_for(lambda: not lock.written and not lock.readers)
+            while lock.written or lock.readers:
+                self._freed.wait()
             lock.writers_waiting -= 1
             lock.written = True
         else:
-            self._freed.wait_for(lambda: not lock.written and not lock.writers_waiting)
+            while lock.written or lock.writers_waiting:
+                self._freed.wait()
             lock.readers += 1
 
     def _give_back(self, path: str, *, write: bool) -> None:
