@@ -26,6 +26,7 @@ SOLUTIONS = Path(__file__).resolve().parent.parent / "solutions"
 LIMITS = Limits()
 NAMES = ("cs1", "cs2", "cs3", "cs4")
 FILE = "/f"
+EVENTS = ("crash", "lease", "write", "delete", "no", "jump", "checkpoint", "regroup", "snapshot", "copy")
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,12 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         "oplog",
         "locks",
         "rereplication",
+        "snapshot",
     )
-    return SimpleNamespace(**{name: importlib.import_module(f"gfs_master.{name}") for name in names})
+    modules = {name: importlib.import_module(f"gfs_master.{name}") for name in names}
+    # The model has one thread: what happens meanwhile is drawn.
+    monkeypatch.setattr(modules["snapshot"], "in_parallel", lambda tasks: [task() for task in tasks])
+    return SimpleNamespace(**modules)
 
 
 class Crash(BaseException):
@@ -216,6 +221,23 @@ class ModelServer:
         if replica.version == version:
             replica.until = float("-inf")
 
+    def clone_chunk(self, handle: int, version: int, source: str) -> None:
+        mine = self.replicas.get(handle)
+        if mine is not None and mine.version >= version:
+            if mine.version > version:
+                raise errors.StaleVersion
+            return
+        original = self.world.servers[source].replicas.get(handle)
+        if not self.world.servers[source].up or original is None or original.version != version:
+            raise errors.StaleVersion
+        self.replicas[handle] = Replica(version, set(original.data))
+
+    def copy_chunk(self, handle: int, version: int, copy: int) -> None:
+        replica = self._replica(handle)
+        if replica.version != version:
+            raise errors.StaleVersion
+        self.replicas.setdefault(copy, Replica(1, set(replica.data)))
+
     def _replica(self, handle: int) -> Replica:
         if handle not in self.replicas:
             raise errors.NoSuchChunk
@@ -242,6 +264,17 @@ class ModelCalls:
 
     def revoke_lease(self, server: str, handle: int, version: int) -> Any:
         return self._one(server, "revoke_lease", handle, version)
+
+    def clone_chunk(self, server: str, handle: int, version: int, source: str, *, final: bool) -> Any:
+        assert final, "a round clones what is left"
+        return self._one(server, "clone_chunk", handle, version, source)
+
+    def copy_chunk(self, versions: dict[str, int], handle: int, copy: int) -> Any:
+        answers = {
+            server: self._one(server, "copy_chunk", handle, version, copy)
+            for server, version in sorted(versions.items())
+        }
+        return self._world.lab.chunkservers.Answers(answers)
 
     def _all(self, servers: Collection[str], method: str, *args: Any) -> Any:
         answers = {server: self._one(server, method, *args) for server in sorted(servers)}
@@ -294,6 +327,7 @@ class World:
         self.granted: set[tuple[int, int]] = set()
         self.told: dict[int, int] = {}
         self.chunks = 0
+        self.frozen: set[int] = set()  # chunks that were in a snapshot
         self.seen: Counter[str] = Counter()
         self.start_master()
         for name in NAMES:
@@ -317,8 +351,10 @@ class World:
         )
         lab, calls = self.lab, ModelCalls(self)
         self.metadata = lab.metadata.Metadata(context)
-        self.creation = lab.creation.Creation(context, self.metadata, calls, lab.locks.PathLocks())
+        locks = lab.locks.PathLocks()
+        self.creation = lab.creation.Creation(context, self.metadata, calls, locks)
         self.granting = lab.granting.Granting(context, self.metadata, calls)
+        self.snapshots = lab.snapshot.Snapshots(self.metadata, self.granting, locks)
         self.heartbeats = lab.heartbeats.Heartbeats(context, self.metadata, self.granting)
 
     def crash_point(self) -> None:
@@ -369,6 +405,9 @@ class World:
             self.crash_in = self.rng.randint(1, 30)
         actions = [self.some_beat] * 4 + [self.all_beat] * 2 + [self.write] * 3 + [self.ask_lease] * 4
         actions += [self.pass_time] * 3 + [self.look] * 2 + [self.deliver_late, self.allocate, self.jump]
+        actions += [self.checkpoint, self.regroup, self.regroup]
+        if self.rng.random() < 0.1:
+            actions += [self.snapshot] * 2
         actions += [self.some_cut] * self.cuts + [self.some_crash] * self.crashes
         self.rng.choice(actions)()
         self.check()
@@ -463,8 +502,56 @@ class World:
                 self.acknowledged[reply["handle"]] = set()
                 self.chunks += 1
 
+    def checkpoint(self) -> None:
+        if self.ask(lambda: (self.metadata.checkpoint(), "done")):
+            self.seen["checkpoint"] += 1
+
+    def regroup(self) -> None:
+        """A clone joins, or a replica that is one too many leaves, as rereplication.py has it."""
+        for handle in self.acknowledged:
+            with self.metadata.section() as now:
+                if not self.metadata.servers.have_had_time(now):
+                    return
+                holders = sorted(self.metadata.up_to_date(handle))
+                free = sorted(self.metadata.servers.names() - set(holders))
+            if len(holders) > LIMITS.replicas:
+                change = {"leave": self.rng.choice(holders)}
+            elif holders and free:
+                clone = self.lab.granting.Clone(self.rng.choice(free), self.rng.choice(holders))
+                change = {"clone": clone}
+            else:
+                continue
+            if self.ask(
+                lambda handle=handle, change=change: (self.granting.regroup(handle, **change), "done")
+            ):
+                self.seen["regroup"] += 1
+
+    def snapshot(self) -> None:
+        """The file's chunks are frozen; then it gets copies of its own."""
+        before = self.file_chunks()
+        copy = f"/copy{len(self.seen)}{self.seen['snapshot']}"
+        self.ask(lambda: self.snapshots.snapshot(FILE, copy))
+        with self.metadata.section():
+            if copy not in self.metadata.state.namespace:
+                return
+        self.seen["snapshot"] += 1
+        self.frozen |= set(before)
+        for index in range(len(before)):
+            reply = self.ask(lambda index=index: self.creation.allocate(FILE, index))
+            if reply is not None:
+                assert reply["handle"] not in self.acknowledged, "a handle was used twice"
+                self.seen["copy"] += 1
+        for shared, own in zip(before, self.file_chunks(), strict=True):
+            # Whether or not it was answered: what is there now has all that was acknowledged.
+            if own != shared and shared in self.acknowledged:
+                self.acknowledged[own] = set(self.acknowledged[shared])
+
+    def file_chunks(self) -> list[int]:
+        with self.metadata.section():
+            return list(self.metadata.state.namespace.file(FILE).chunks)
+
     def ask_lease(self) -> None:
-        for handle in list(self.acknowledged):
+        for handle in set(self.acknowledged) - self.frozen:
             if self.ask(lambda handle=handle: self.granting.lease(handle)) is not None:
                 self.seen["lease"] += 1
 
@@ -487,6 +574,7 @@ class World:
             primary.data.add(self.mutations)
             took = [self._apply(other, handle, primary.version) for other in primary.secondaries]
             if all(took):
+                assert handle not in self.frozen, f"chunk {handle} was mutated after its snapshot"
                 self.acknowledged[handle].add(self.mutations)
                 self.seen["write"] += 1
 
@@ -529,7 +617,10 @@ class World:
                 self.beat(server)
             self.look()
             self.check()
-        for handle, acknowledged in self.acknowledged.items():
+        for handle in self.acknowledged.keys() & self.frozen:
+            assert self.metadata.up_to_date(handle), f"no replica of the frozen chunk {handle} is left"
+        for handle in self.acknowledged.keys() - self.frozen:
+            acknowledged = self.acknowledged[handle]
             lease = self.granting.lease(handle)
             primary = self.servers[lease["primary"]].replicas[handle]
             assert primary.version == lease["version"]
@@ -555,7 +646,7 @@ def test_random_worlds_keep_every_promise(lab: SimpleNamespace) -> None:
             raise AssertionError(f"seed {seed}: {error}") from error
         seen += world.seen
     # A model in which nothing happens would promise everything.
-    assert all(seen[what] >= 40 for what in ("crash", "lease", "write", "delete", "no")), seen
+    assert all(seen[what] >= 40 for what in EVENTS), seen
     assert seen["late refused"], seen
 
 
@@ -804,6 +895,24 @@ def test_a_jump_of_the_clock_kills_nobody_and_costs_no_replica(calm: World) -> N
     assert the_lease(calm) is None
     live(calm, 2)
     assert the_lease(calm)["version"] > held["version"]
+
+
+def test_a_round_that_gains_nothing_makes_no_replica_stale(calm: World) -> None:
+    (handle,) = calm.acknowledged
+    calm.write()
+    live(calm, LIMITS.dead_after)
+    holders = sorted(calm.metadata.up_to_date(handle))
+    (free,) = set(NAMES) - set(holders)
+    for down in ([free], holders, NAMES):
+        source = holders[0]
+        for name in down:
+            calm.servers[name].up = False
+        clone = calm.lab.granting.Clone(free, source)
+        assert calm.ask(lambda clone=clone: (calm.granting.regroup(handle, clone=clone), "done")) is None
+        with calm.metadata.section():
+            assert sorted(calm.metadata.up_to_date(handle)) == holders
+        calm.all_beat()
+    calm.heal()
 
 
 def test_the_primary_is_one_that_was_heard_lately(lab: SimpleNamespace) -> None:

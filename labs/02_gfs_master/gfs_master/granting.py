@@ -65,6 +65,9 @@ class Granting:
         """Commit a version in which a clone has joined the chunk's replicas, or which one has to leave.
 
         NoSuchChunk. NoReplica when it cannot be done now, because the lease cannot be taken back, or for the
-        reasons of `lease`. Whether a clone was made is seen from Metadata.up_to_date.
+        reasons of `lease`; or when it turns out that the version would only make replicas stale.
         """
-        raise NotImplementedError("lab 2 part E: hold the turn; without a lease; then as for a grant")
+        raise NotImplementedError(
+            "lab 2 part E: hold the turn; without a lease; then as for a grant, but commit only what is "
+            "worth it"
+        )

@@ -31,7 +31,8 @@ class _Lock:
 class PathLocks:
     def __init__(self) -> None:
         self._locks: dict[str, _Lock] = {}
-        self._freed = threading.Condition()
+        self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
 
     @contextmanager
     def writing(self, *paths: str) -> Generator[None]:

@@ -26,7 +26,8 @@ replicas hold what those of the shared chunk hold, which is never mutated again.
 Replicas come and go in the same way (§4.3). A clone is made in a round, from a source that has advanced to
 n and by 2. holds all there is, after the last mutation there and before the next; so the clone is at n and holds it
 too, and the commit names it, or a later round leaves it out. A replica that is one too many is left out of a
-round, and is stale from its commit on. Such a commit offers the lease to nobody.
+round, and is stale from its commit on. Such a commit offers the lease to nobody, and is made only when the clone is
+among those that answered, or enough are left: others would be stale for nothing, and the chunk lost if it was all.
 """
 
 from __future__ import annotations

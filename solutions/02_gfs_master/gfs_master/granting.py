@@ -3,6 +3,7 @@ of leases.py (GFS §3.1, §4.3)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class Granting:
                     raise NoReplica(f"{lease.primary} may hold the lease, and does not give it back")
                 step = Step.GRANT
             if step is Step.GRANT:
-                lease = self._offer(self._agree(handle, wants_lease=True))
+                lease = self._offer(self._agree(handle, None))
         if lease is None or step is Step.WAIT:
             raise NoReplica(f"the lease from before the restart may still run, chunk {handle}")
         return {"primary": lease.primary, "secondaries": list(lease.secondaries), "version": lease.version}
@@ -88,13 +89,19 @@ class Granting:
         """Commit a version in which a clone has joined the chunk's replicas, or which one has to leave.
 
         NoSuchChunk. NoReplica when it cannot be done now, because the lease cannot be taken back, or for the
-        reasons of `lease`. Whether a clone was made is seen from Metadata.up_to_date.
+        reasons of `lease`; or when it turns out that the version would only make replicas stale.
         """
-        # lab 2 part E: hold the turn; without a lease; then as for a grant
+
+        # lab 2 part E: hold the turn; without a lease; then as for a grant, but commit only what is worth it
+        def worthwhile(servers: Collection[str]) -> bool:
+            if clone is not None:
+                return clone.target in servers
+            return len(servers) >= self._metadata.limits.replicas
+
         with self._turns.of(handle):
             if not self._take_back(handle):
                 raise NoReplica(f"the lease of chunk {handle} cannot be taken back")
-            self._agree(handle, wants_lease=False, clone=clone, leave=leave)
+            self._agree(handle, worthwhile, clone, leave)
 
     def _take_back(self, handle: int) -> bool:
         # lab 2 part E
@@ -121,7 +128,11 @@ class Granting:
         return lease, step
 
     def _agree(
-        self, handle: int, *, wants_lease: bool, clone: Clone | None = None, leave: str | None = None
+        self,
+        handle: int,
+        worthwhile: Callable[[Collection[str]], bool] | None,
+        clone: Clone | None = None,
+        leave: str | None = None,
     ) -> Committed:
         # lab 2 part C
         among: set[str] | None = None
@@ -135,7 +146,7 @@ class Granting:
                 made = self._chunkservers.clone_chunk(clone.target, handle, version, clone.source, final=True)
                 answers = answers.and_of(clone.target, made)
             with self._metadata.section() as now:
-                committed = self._commit(handle, chunk, answers, clone, wants_lease, now)
+                committed = self._commit(handle, chunk, answers, clone, worthwhile, now)
             if committed is not None:
                 return committed
             # Somebody may have advanced without our hearing of it: once more, among those that answered.
@@ -162,11 +173,11 @@ class Granting:
         chunk: Chunk,
         answers: Answers,
         clone: Clone | None,
-        wants_lease: bool,
+        worthwhile: Callable[[Collection[str]], bool] | None,
         now: float,
     ) -> Committed | None:
-        """Commit `chunk.attempted`; choose the primary, and note the offer, if a lease is wanted. None when another
-        round has to come first."""
+        """Commit `chunk.attempted`: for a lease, whose primary is chosen and whose offer is noted; or, when `worthwhile`
+        is given, if it says so of the replicas. None when another round has to come first."""
         # lab 2 part C
         metadata, version = self._metadata, chunk.attempted
         if metadata.state.chunks.get(handle) != chunk:
@@ -182,7 +193,10 @@ class Granting:
                 metadata.replicas.confirm(server, handle, version, now)
         if answers.who(Answer.UNKNOWN) or alive != confirmed:
             return None
-        if not wants_lease:
+        if worthwhile is not None:
+            # Those that were asked and are not among these will be stale.
+            if not worthwhile(alive):
+                raise NoReplica(f"chunk {handle} has no more replicas than before, at {alive}")
             metadata.record(CommitVersion(handle, version, tuple(alive), None))
             return Committed()
         fresh = [server for server in alive if metadata.servers.is_fresh(server, now)]
