@@ -45,13 +45,12 @@ def join(header: bytes, payload: Buffer) -> list[Buffer]:
     if not isinstance(payload, (bytes, bytearray)):
         payload = memoryview(payload).cast("B")
     size = len(payload)
-    if size == 0:
-        return [_pack_prefix(length, 0) + header]
     if size > MAX_PAYLOAD:
         raise ValueError(f"a payload of {size} bytes is more than {MAX_PAYLOAD}")
-    if size <= SMALL:
-        return [b"".join((_pack_prefix(length, size), header, payload))]
-    return [_pack_prefix(length, size) + header, payload]
+    head = _pack_prefix(length, size) + header
+    if size == 0:
+        return [head]
+    return [head + payload] if size <= SMALL else [head, payload]
 
 
 def parse_header(data: Buffer) -> dict[str, Any]:
