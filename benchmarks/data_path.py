@@ -3,8 +3,15 @@
     python -m benchmarks.data_path [--json FILE]
 
 The reference's chunkservers and RPC layer, on plain sockets, against the same bytes moved by the least code that
-can move them. Disks are directories in memory (/dev/shm) where there is such a thing: what a sync costs is for
-`grader.py measure lab03` to show, not for this. Reads and writes send 1 MB, as the GFS paper's clients did.
+can move them. Reads and writes send 1 MB, as the GFS paper's clients did.
+
+Where something is written, disks are directories in memory (/dev/shm) where there is such a thing: what a sync costs
+is for `grader.py measure lab03` to show, not for this. What is read comes from an ordinary file, out of the system's
+page cache as in GFS (§2.3): memory file systems keep pages one by one, and copying from them takes twice as long.
+
+Small appends are compared with null RPCs twice: with those of one caller and one server, which find their code in the
+core's caches, and with the same six RPCs, arguments and bytes included, between four processes that do nothing else.
+The first says what a client gets, the second what a chunkserver's own work costs.
 """
 
 from __future__ import annotations
@@ -30,6 +37,7 @@ ROUNDS = 9
 MEGABYTE = 1 << 20
 SERVERS = ("cs1", "cs2", "cs3")
 RAW = ("raw1", "raw2", "raw3")
+EMPTY, LONE = ("empty1", "empty2", "empty3"), "null"
 READERS = 4
 PREPARED = 32  # MB that are there to be read
 RPCS_PER_APPEND = 6  # three pushes along the chain, append, and two applies
@@ -48,17 +56,17 @@ PAPER = (
 
 def main() -> None:
     pin(0, 1)
-    ratios = [*in_a_cell(transfers), in_a_cell(steady_memory)]
+    ratios = [in_a_cell(reads, in_memory=False), in_a_cell(writes), in_a_cell(steady_memory)]
     pin(-1)  # small messages on one core: what is measured is work, not where the scheduler puts it
-    ratios.append(in_a_cell(small_appends))
+    ratios += in_a_cell(small_appends)
     finish("data path", ratios, [PAPER])
 
 
-def in_a_cell(measure: Callable[[Cell], T]) -> T:
+def in_a_cell(measure: Callable[[Cell], T], *, in_memory: bool = True) -> T:
     memory = Path("/dev/shm")
     with (
         tempfile.TemporaryDirectory() as directory,
-        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as disks,
+        tempfile.TemporaryDirectory(dir=memory if in_memory and memory.is_dir() else None) as disks,
     ):
         cell = Cell(Path(directory), Path(disks), LIMITS)
         try:
@@ -70,31 +78,37 @@ def in_a_cell(measure: Callable[[Cell], T]) -> T:
 # ---- 1 MB
 
 
-def transfers(cell: Cell) -> list[Ratio]:
-    """Reads by several readers, and writes to three replicas, each against raw sockets (and files)."""
-    start = reference("chunkserver").start
-    for name in SERVERS:
-        cell.start(name, start)
-    directory = Path(tempfile.mkdtemp(dir=cell.disks))
-    for name, following in zip(RAW, (*RAW[1:], None), strict=True):
-        cell.start(name, lambda context, following=following: raw_server(context, following, directory))
+def reads(cell: Cell) -> Ratio:
+    """Reads by several readers from three replicas, against raw sockets."""
+    start_servers(cell)
     prepare(cell)
     readers = [cell.worker(f"reader{number}", reader) for number in range(READERS)]
     raw_readers = [cell.worker(f"raw reader{number}", raw_reader) for number in range(READERS)]
+    measured = interleave(
+        {"raw reads": lambda: rate(raw_readers, 60), "reads": lambda: rate(readers, 60)}, ROUNDS
+    )
+    return compared(measured, "reads", "raw reads", "1 MB reads, 4 readers, 3 replicas / raw sockets", 0.6)
+
+
+def writes(cell: Cell) -> Ratio:
+    """Writes to three replicas, against raw sockets and files."""
+    start_servers(cell)
     writer, raw_writer = cell.worker("writer", mb_writer), cell.worker("raw writer", raw_chain_writer)
     measured = interleave(
-        {
-            "raw reads": lambda: rate(raw_readers, 60),
-            "reads": lambda: rate(readers, 60),
-            "raw writes": lambda: rate([raw_writer], 30),
-            "writes": lambda: rate([writer], 30),
-        },
-        ROUNDS,
+        {"raw writes": lambda: rate([raw_writer], 30), "writes": lambda: rate([writer], 30)}, ROUNDS
     )
-    return [
-        compared(measured, "reads", "raw reads", "1 MB reads, 4 readers, 3 replicas / raw sockets", 0.6),
-        compared(measured, "writes", "raw writes", "1 MB writes to 3 replicas / raw sockets and files", 0.5),
-    ]
+    return compared(
+        measured, "writes", "raw writes", "1 MB writes to 3 replicas / raw sockets and files", 0.5
+    )
+
+
+def start_servers(cell: Cell) -> None:
+    """Chunkservers, and the least code that does the like."""
+    for name in SERVERS:
+        cell.start(name, reference("chunkserver").start)
+    directory = Path(tempfile.mkdtemp(dir=cell.disks))
+    for name, following in zip(RAW, (*RAW[1:], None), strict=True):
+        cell.start(name, lambda context, following=following: raw_server(context, following, directory))
 
 
 def compared(
@@ -247,27 +261,60 @@ def raw_chain_writer(context: Context) -> Callable[[], object]:
 # ---- 1 KB
 
 
-def small_appends(cell: Cell) -> Ratio:
-    """Appends of 1 KB times the RPCs each takes, against RPCs that do nothing."""
+def small_appends(cell: Cell) -> list[Ratio]:
+    """Appends of 1 KB times the RPCs each takes, against RPCs that do nothing, from one caller and along a chain."""
     for name in SERVERS:
         cell.start(name, reference("chunkserver").start)
-    cell.start("null", null_server)
-    null, appender = cell.worker("null caller", null_caller), cell.worker("appender", kb_appender)
+    for name in (LONE, *EMPTY):
+        cell.start(name, empty_server)
+    null, same = cell.worker("null caller", null_caller), cell.worker("empty appender", empty_appender)
+    appender = cell.worker("appender", kb_appender)
     measured = interleave(
-        {"null": lambda: rate([null], 2000), "appends": lambda: RPCS_PER_APPEND * rate([appender], 300)},
+        {
+            "null": lambda: rate([null], 2000),
+            "same": lambda: RPCS_PER_APPEND * rate([same], 300),
+            "appends": lambda: RPCS_PER_APPEND * rate([appender], 300),
+        },
         ROUNDS,
     )
-    name = f"1 KB appends x {RPCS_PER_APPEND} RPCs / null RPCs"
-    return compared(measured, "appends", "null", name, 0.5, "RPCs/s")
+    name = f"1 KB appends x {RPCS_PER_APPEND} RPCs"
+    return [
+        compared(measured, "appends", "null", f"{name} / null RPCs", 0.5, "RPCs/s"),
+        compared(measured, "appends", "same", f"{name} / the same RPCs with nothing to do", 0.5, "RPCs/s"),
+    ]
 
 
-def null_server(context: Context) -> None:
-    reference("rpc").Server(context, {"null": lambda: None}).start()
+def empty_server(context: Context) -> None:
+    """Takes and sends what a chunkserver takes and sends when it appends, and does nothing else."""
+    client = reference("rpc").Client(context)
+
+    def push(data_id: str, offset: int, total: int, chain: list[str], payload: Any = b"") -> dict[str, Any]:
+        if chain:
+            args = {"data_id": data_id, "offset": offset, "total": total, "chain": chain[1:]}
+            client.call(chain[0], "push", args, payload, at_most_once=False)
+        return {}
+
+    def append(handle: int, version: int, data_id: str) -> dict[str, Any]:
+        mutation = {"handle": handle, "version": version, "serial": 1, "offset": 1 << 20}
+        for name in EMPTY[1:]:
+            client.call(name, "apply", {**mutation, "data_id": data_id, "overwrite": False})
+        return {"offset": 1 << 20}
+
+    def apply(**mutation: Any) -> dict[str, Any]:
+        return {}
+
+    handlers = {"null": lambda: None, "push": push, "append": append, "apply": apply}
+    reference("rpc").Server(context, handlers).start()
 
 
 def null_caller(context: Context) -> Callable[[], object]:
     client = reference("rpc").Client(context)
-    return lambda: client.call("null", "null")
+    return lambda: client.call(LONE, "null")
+
+
+def empty_appender(context: Context) -> Callable[[], object]:
+    appending, data = user(context), os.urandom(1024)
+    return lambda: appending.append(2, data, *EMPTY)
 
 
 def kb_appender(context: Context) -> Callable[[], object]:

@@ -99,7 +99,8 @@ class OsFile:
         os.ftruncate(self._fd, size)
 
     def size(self) -> int:
-        return os.lseek(self._fd, 0, os.SEEK_END)  # a third of what fstat takes; nothing here uses the position
+        # A third of what fstat takes; nothing here uses the position.
+        return os.lseek(self._fd, 0, os.SEEK_END)
 
     def sync(self) -> None:
         os.fdatasync(self._fd)
