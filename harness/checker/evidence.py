@@ -18,7 +18,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
+from itertools import compress
+from operator import eq, itemgetter, ne
 from typing import NamedTuple
 
 from harness.checker.regions import Region, merge
@@ -96,10 +97,18 @@ class ChunkView:
         """The regions of the stretches over which current replicas hold different segments."""
         if self.identical:
             return ()
-        lacked = {segment for one in self.differences for segment in one.lacks}
-        columns = [sorted(lacked)]
-        columns += [sorted([*one.extra, *lacked.difference(one.lacks)]) for one in self.differences]
+        # By where they begin: no two segments of the first replica begin at one place.
+        lacked = {segment[0]: segment for one in self.differences for segment in one.lacks}
+        columns = [[lacked[start] for start in sorted(lacked)]]
+        for one in self.differences:
+            shared = lacked.keys() - {segment[0] for segment in one.lacks}
+            columns.append(sorted([*one.extra, *(lacked[start] for start in shared)], key=itemgetter(0)))
         return tuple(merge(columns))
+
+    @cached_property
+    def starts(self) -> Sequence[int]:
+        """Of the acknowledged extents."""
+        return [extent[0] for extent in self.extents]
 
     @cached_property
     def missing(self) -> tuple[tuple[Replica, list[Extent]], ...]:
@@ -126,8 +135,20 @@ def difference(first: Sequence[Segment], replica: Replica) -> Difference:
     extra: list[Segment] = []
     if first == second:
         return Difference(replica, lacks, extra)
-    at = other = 0
     length, other_length = len(first), len(second)
+    # Up to where their bounds part, which may well be nowhere, they can be compared segment by segment.
+    at = 0
+    for place in compress(range(min(length, other_length)), map(ne, first, second)):
+        here, there = first[place], second[place]
+        at = place
+        if here[0] + here[1] != there[0] + there[1]:
+            break
+        lacks.append(here)
+        extra.append(there)
+        at = place + 1
+    else:
+        at = min(length, other_length)
+    other = at
     while at < length and other < other_length:
         here, there = first[at], second[other]
         if here is there or here == there:
@@ -159,17 +180,20 @@ def _missing_extents(view: ChunkView) -> Iterator[tuple[Replica, list[Extent]]]:
             missing.append(extent)
     yield first, missing
     absent = {extent.append.op for extent in missing}
+    starts = () if view.identical else view.starts
     for one in view.differences:
         # What the first lacks may be among what this one has instead; what it lacks, the first may have.
-        extra = {
-            (segment.start, segment.end, segment.content)
-            for segment in one.extra
-            if segment.kind is Kind.RECORD
-        }
-        lost = [extent for extent in missing if (extent.start, extent.end, extent.append.record) not in extra]
-        for segment in one.lacks:
-            at = bisect_left(view.extents, segment[0], key=itemgetter(0))
-            while at < len(view.extents) and view.extents[at][0] == segment[0]:
+        lost: list[Extent] = []
+        if missing:
+            extra = {
+                (start, start + size, what) for start, size, kind, what in one.extra if kind is Kind.RECORD
+            }
+            lost += [
+                extent for extent in missing if (extent.start, extent.end, extent.append.record) not in extra
+            ]
+        for start, _, kind, _ in one.lacks:
+            at = bisect_left(starts, start) if kind is Kind.RECORD else len(starts)
+            while at < len(starts) and starts[at] == start:
                 if view.extents[at][2].op not in absent:
                     lost.append(view.extents[at])
                 at += 1
@@ -270,7 +294,10 @@ class Evidence:
             if append is not None:
                 logs[append.path].append((offset, append))
         for log in logs.values():
-            log.sort(key=_place_in_log)
+            log.sort(key=itemgetter(0))
+            offsets = [offset for offset, _ in log]
+            if any(map(eq, offsets, offsets[1:])):
+                log.sort(key=_place_in_log)
         return dict(logs)
 
 

@@ -59,6 +59,9 @@ def merge(replicas: Sequence[Sequence[Segment]]) -> Iterator[Region]:
 
 def _pieces(replicas: Sequence[Sequence[Segment]]) -> Iterator[tuple[int, int, Columns]]:
     """Stretches between neighbouring ends of segments of any replica, with what all of them hold there."""
+    if _side_by_side(replicas):
+        yield from ((row[0][0], row[0][0] + row[0][1], row) for row in zip(*replicas, strict=True))
+        return
     cuts = {segment[0] for segments in replicas for segment in segments}
     cuts |= {segment[0] + segment[1] for segments in replicas for segment in segments}
     unread = [0] * len(replicas)
@@ -74,26 +77,36 @@ def _pieces(replicas: Sequence[Sequence[Segment]]) -> Iterator[tuple[int, int, C
             yield start, end, tuple(columns)
 
 
+def _side_by_side(replicas: Sequence[Sequence[Segment]]) -> bool:
+    """Whether all replicas are cut into segments at the same places, as they are where attempts left holes."""
+    if not replicas:
+        return False
+    places = [segment[:2] for segment in replicas[0]]
+    return all([segment[:2] for segment in segments] == places for segments in replicas[1:])
+
+
 def _shown(columns: Columns) -> list[object]:
-    """Equal for two pieces, or for two columns of one, exactly when they are known to show the same bytes.
+    """Equal for two pieces exactly when they are known to show the same bytes."""
+    return [_shows(held) for held in columns]
+
+
+def _shows(held: Segment | None) -> object:
+    """Equal for two columns of one piece exactly when they are known to show the same bytes.
 
     Zeros are zeros wherever their segment begins, and data of a write is what that write puts there. Anything else
     is the same only as the same segment: of fragments we know whose they are and how long, not which part of the
     record they hold.
     """
-    shown: list[object] = []
-    for held in columns:
-        if held is not None and held[2] is Kind.PADDING:
-            shown.append(Kind.PADDING)
-        elif held is not None and held[2] is Kind.WRITE:
-            shown.append(held[3])
-        else:
-            shown.append(held)
-    return shown
+    kind = None if held is None else held[2]
+    if held is not None and kind is Kind.WRITE:
+        return held[3]
+    return kind if kind is Kind.PADDING else held
 
 
 def _state(columns: Columns) -> State:
-    if len(set(_shown(columns))) > 1:
-        return State.INCONSISTENT
     held = columns[0]
+    shown = _shows(held)
+    for other in columns[1:]:
+        if _shows(other) != shown:
+            return State.INCONSISTENT
     return State.DEFINED if held is not None and held.kind is Kind.RECORD else State.CONSISTENT

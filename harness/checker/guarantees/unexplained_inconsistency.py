@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from operator import gt
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Table, Witness
 from harness.checker.evidence import ChunkView, Evidence, describe
@@ -40,46 +41,48 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             continue
         suspects = evidence.suspects.get(view.chunk.path, {})
         first = earliest.get(view.chunk.path, math.inf)
-        limits = _Limits(view)
         doubtful = doubts.get(view.chunk.path, -1) - view.base
-        for region in view.differing:
-            if region.state is not State.INCONSISTENT or limits.is_acknowledged(region):
-                continue
-            if region.start < doubtful:
-                continue
-            culprit = _unexplained(region, suspects, first, limits.latest_invocation(region))
+        regions = [one for one in view.differing if one.state is State.INCONSISTENT and one.start >= doubtful]
+        for region, limit in _outside_of_acknowledged(view, regions):
+            culprit = _unexplained(region, suspects, first, limit)
             if culprit:
                 yield _finding(view, region, culprit)
 
 
-class _Limits:
-    """For each place in a chunk: is it acknowledged, and until when may an append have begun to land there."""
+def _outside_of_acknowledged(view: ChunkView, regions: Sequence[Region]) -> list[tuple[Region, float]]:
+    """Those of the regions, which are in order, in which nothing was acknowledged, the last one first.
 
-    def __init__(self, view: ChunkView) -> None:
-        self._starts = [start for start, _, _ in view.extents]
-        self._ends = list(accumulate((end for _, end, _ in view.extents), max))
-        acknowledged = [append.completed or 0.0 for _, _, append in reversed(view.extents)]
-        self._earliest = [math.inf, *accumulate(acknowledged, min)]
-
-    def is_acknowledged(self, region: Region) -> bool:
-        before = bisect_left(self._starts, region.end)
-        return before > 0 and self._ends[before - 1] > region.start
-
-    def latest_invocation(self, region: Region) -> float:
-        """The first acknowledgement of anything beyond the region."""
-        return self._earliest[len(self._starts) - bisect_left(self._starts, region.end)]
+    With each, the first acknowledgement of anything beyond it: until then an append may have begun to land there.
+    """
+    starts = view.starts
+    ends = [extent[1] for extent in view.extents]
+    if any(map(gt, ends, starts[1:])):  # acknowledged twice, which others complain of
+        ends = list(accumulate(ends, max))
+    acknowledged = [extent[2].completed or 0.0 for extent in view.extents]
+    found: list[tuple[Region, float]] = []
+    limit, known = math.inf, len(starts)  # the first acknowledgement of all from number `known` on
+    for region in reversed(regions):
+        beyond = bisect_left(starts, region.end)
+        if beyond < known:
+            limit, known = min(limit, min(acknowledged[beyond:known])), beyond
+        if not beyond or ends[beyond - 1] <= region.start:
+            found.append((region, limit))
+    return found
 
 
 def _unexplained(region: Region, suspects: dict[str, Append], earliest: float, limit: float) -> str | None:
     """What in the region nothing explains, in words; None when all is explained."""
+    written = False
     for held in region.columns:
-        if held is not None and held.kind in (Kind.RECORD, Kind.FRAGMENT):
-            suspect = suspects.get(held.content)
+        kind = None if held is None else held[2]
+        if held is not None and (kind is Kind.RECORD or kind is Kind.FRAGMENT):
+            suspect = suspects.get(held[3])
             if suspect is None:
                 return f"{held.content} had a single attempt, which succeeded elsewhere"
             if suspect.invoked > limit:
                 return f"append {suspect.op} of {held.content} began after what lies behind was acknowledged"
-    if any(held is not None and held.kind is Kind.WRITE for held in region.columns):
+        written = written or kind is Kind.WRITE
+    if written:
         return "no write to it failed, was retried or has an unknown outcome"
     if earliest == math.inf:
         return "no append to the file failed, was retried or has an unknown outcome"
