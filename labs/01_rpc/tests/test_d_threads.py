@@ -137,21 +137,26 @@ def test_a_thousand_connections(cluster: Cluster) -> None:
             expected="an answer",
             seen=call.message,
         )
-    wait_for_ends(cluster, "server", before, f"{len(peers)} connections had been closed by the other side")
+    when = f"{len(peers)} connections had been closed by the other side"
+    wait_for_ends(cluster, "server", before, when, kept=len(peers) // 20)
 
 
-def wait_for_ends(cluster: Cluster, node: str, before: tuple[int, int], when: str) -> None:
-    """No more threads and sockets than `before`, soon; the one that answers the harness may be among them."""
+def wait_for_ends(cluster: Cluster, node: str, before: tuple[int, int], when: str, kept: int = 0) -> None:
+    """No more threads and sockets than `before`, soon; the one that answers the harness may be among them.
+
+    Of threads `kept` more are no harm: a server may keep some for the next calls, though not one for each connection.
+    """
 
     def now() -> tuple[int, int]:
         return threads(cluster, node), sockets(cluster, node)
 
     deadline = Deadline(PATIENCE)
-    while (seen := now()) and (seen[0] > before[0] + 1 or seen[1] > before[1]):
+    while (seen := now()) and (seen[0] > before[0] + 1 + kept or seen[1] > before[1]):
         expect(
             not deadline.passed(),
             f"something was left behind at {node} after {when}",
-            expected=f"{before[0]} threads and {before[1]} sockets, as before",
+            expected=f"{before[0]} threads and {before[1]} sockets, as before"
+            + (f", and perhaps {kept} threads kept for later" if kept else ""),
             seen=f"{seen[0]} threads and {seen[1]} sockets, after {PATIENCE:g} s of real time",
             why="what every connection leaves behind, however little, brings a server down in the end",
         )
