@@ -24,7 +24,7 @@ from harness.workspace import LABS
 
 KIT = Path(__file__).resolve().parent.parent.parent
 VARIANTS = Path(__file__).parent
-KEYS = {"title", "differs", "without", "uses"}
+KEYS = {"title", "differs", "without", "uses", "quick"}
 toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 

@@ -47,12 +47,14 @@ class Replica:
         return self.contents.length
 
     def create(self, version: int) -> None:
-        self._disk.open(self._data(), create=True).close()
-        self._commit(self.contents.after([SetVersion(version)]), 0)
+        with self.changed:
+            self._disk.open(self._data(), create=True).close()
+            self._commit(self.contents.after([SetVersion(version)]), 0)
 
     def adopt(self, contents: Contents) -> None:
-        self._disk.replace(staging_name(self.handle), self._data())
-        self._commit(contents, 0)
+        with self.changed:
+            self._disk.replace(staging_name(self.handle), self._data())
+            self._commit(contents, 0)
 
     def recover(self) -> bool:
         """False when it never was one."""
