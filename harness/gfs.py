@@ -33,6 +33,7 @@ LEASED = "leased reads"
 BUSY = 10.0  # seconds of patience for which nodes may be at work before time passes all the same
 BUSY_AGAIN = 1.0  # and once that has happened: an endless loop of theirs shall not cost as much again
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
+DUMPS = 8  # of a file whose replicas the master is moving or making anew, until one finds it at rest
 
 
 class Gfs:
@@ -216,11 +217,23 @@ class Gfs:
         )
         events: list[Event] = [*self.workload.events(), *self._faults]
         for path in paths:
-            for chunk in self.truth.chunks(path):
-                events.append(chunk)
-                replicas = [self.truth.replica(chunk, server) for server in chunk.replicas]
-                events += [one for one in replicas if one is not None]
+            events += self._dump(path)
         return History.of(meta, events)
+
+    def _dump(self, path: str) -> list[Event]:
+        """The chunks of a file and their replicas, all of one moment: a master that lets a replica join or leave raises
+        the chunk's version, and a replica read then is not one of those it told of. What never rests is taken as it is.
+        """
+        events: list[Event] = []
+        for _ in range(DUMPS):
+            chunks = self.truth.chunks(path)
+            dumped = [(chunk, [self.truth.replica(chunk, name) for name in chunk.replicas]) for chunk in chunks]
+            events = [one for chunk, found in dumped for one in (chunk, *found) if one is not None]
+            raised = any(one and one.version > chunk.version for chunk, found in dumped for one in found)
+            if not raised and self.truth.chunks(path) == chunks:
+                break
+            self.pass_time(STEP / 4)
+        return events
 
     # ---- time
 
