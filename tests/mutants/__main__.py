@@ -3,6 +3,7 @@
     python -m tests.mutants                    all mutants, whole labs
     python -m tests.mutants --lab lab01 --jobs 4
     python -m tests.mutants --write            also docs/mutants.md, and the fingerprints for "looks like"
+    python -m tests.mutants --held-out         grades nothing: how good the fingerprints are for mutants left out of them
 
 Exit code 1 when a mutant is not caught by the tests that must catch it, or a graded test catches none.
 """
@@ -15,9 +16,10 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from harness.grading.looks import load_fingerprints
 from harness.grading.manifest import load
 from harness.workspace import LABS
-from tests.mutants.fingerprints import measure
+from tests.mutants.fingerprints import fingerprints, table
 from tests.mutants.fingerprints import write as write_fingerprints
 from tests.mutants.mutant import KIT, Graded, complaint, grade_mutant, mutants, read_mutant
 
@@ -33,7 +35,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only mutants whose name holds this")
     parser.add_argument("--jobs", type=int, default=3, help="gradings side by side (3)")
     parser.add_argument("--write", action="store_true", help="write docs/mutants.md and the fingerprints")
+    parser.add_argument("--held-out", action="store_true", help="judge the fingerprints that are there, and end")
     said = parser.parse_args()
+    if said.held_out:
+        known = load_fingerprints()
+        print(table(known) if known else "there are no fingerprints yet: --write makes them")
+        return 0
     if said.write and (said.lab or said.only):
         parser.error("--write needs all mutants")
     paths = [path for path in mutants(said.lab or ()) if said.only in path.stem]
@@ -48,7 +55,7 @@ def main() -> int:
     if said.write and not problems:
         DOCUMENT.write_text(text, encoding="utf-8")
         write_fingerprints(rows)
-    print(measure(rows))
+    print(table(fingerprints(rows)))
     print(f"{len(rows)} mutants, {len(problems)} problems")
     return 1 if problems else 0
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.grading.looks import FILE, Fingerprint, failures_of, suggest, words
+from harness.grading.looks import FILE, FITS, Fingerprint, failures_of, suggest, words
 from harness.grading.manifest import load
+from harness.workspace import LABS
 from tests.mutants.mutant import KIT, Graded, read_mutant
 
 Rows = Sequence[tuple[Path, Graded]]
@@ -34,23 +37,51 @@ def write(rows: Rows) -> None:
     FILE.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
-def measure(rows: Rows) -> str:
-    """Leave each mutant out in turn: is its family among the first two suggestions, and what if all its family is out?"""
-    known = fingerprints(rows)
-    ran = {path.parent.name: frozenset(graded.tests) for path, graded in rows}
-    kin = held = strangers = shown = 0
-    for path, graded in rows:
-        mutant, failed = read_mutant(path), failures_of(graded.tests.values())
-        others = [one for one in known if one.title != mutant.title]
-        if any(one.family == mutant.family and one.lab == mutant.lab for one in others):
+@dataclass(frozen=True)
+class HeldOut:
+    """What is suggested for wrong solutions that are not among the fingerprints, with one threshold.
+
+    `kin`: those left out of whose family others stayed; for `right` of them it is among the first two suggestions.
+    `strangers`: those whose whole family was left out; for `shown` of them something is suggested all the same.
+    """
+
+    fits: float
+    kin: int = 0
+    right: int = 0
+    strangers: int = 0
+    shown: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"fits {self.fits:.2f}: the right family is among the first two for {self.right} of {self.kin} with kin; "
+            f"without kin something is shown for {self.shown} of {self.strangers}"
+        )
+
+
+def held_out(known: Sequence[Fingerprint], ran: Mapping[str, frozenset[str]], fits: float = FITS) -> HeldOut:
+    """Leave each out in turn, then its whole family too. `ran`: the graded tests of each lab."""
+    kin = right = shown = 0
+    for one in known:
+        failed = {test: " ".join(said) for test, said in one.fails.items()}
+
+        def families(others: list[Fingerprint], one: Fingerprint = one, failed: Any = failed) -> list[str]:
+            return [found.family for found in suggest(others, one.lab, ran[one.lab], failed, fits)]
+
+        others = [other for other in known if other is not one and other.lab == one.lab]
+        strange = [other for other in others if other.family != one.family]
+        if len(strange) < len(others):
             kin += 1
-            held += mutant.family in [
-                one.family for one in suggest(others, mutant.lab, ran[mutant.lab], failed)
-            ]
-        strange = [one for one in others if one.family != mutant.family]
-        strangers += 1
-        shown += bool(suggest(strange, mutant.lab, ran[mutant.lab], failed))
-    return (
-        f"left out, the right family is among the first two for {held} of {kin} mutants with kin; "
-        f"with the whole family left out, something is still suggested for {shown} of {strangers}"
-    )
+            right += one.family in families(others)
+        shown += bool(families(strange))
+    return HeldOut(fits, kin, right, len(known), shown)
+
+
+def table(known: Sequence[Fingerprint]) -> str:
+    """For each threshold and then, with the one in use, for each lab."""
+    ran = {lab: frozenset(test.name for test in load(KIT, lab).tests) for lab in LABS}
+    lines = [str(held_out(known, ran, tenths / 20)) for tenths in range(8, 20)]
+    for lab in LABS:
+        mine = [one for one in known if one.lab == lab]
+        if mine:
+            lines.append(f"{lab}, {held_out(mine, ran)}")
+    return "\n".join(lines)
