@@ -4,7 +4,7 @@ Each file `tests/mutants/<lab>/<slug>.toml`:
 
     title = "The reply is stored under the method instead of the XID"
     lab = "lab01"
-    family = "duplicate table"                    # optional: the idea it has in common with others; else the slug
+    family = "duplicate table"                    # optional: the idea it has in common with others whose failures look alike
     caught_by = ["test_lost_reply_runs_once"]     # graded tests that must fail, each of them
     says = "more than once"                       # optional: words that each of their messages must hold
     status = "failed"                             # optional: or "timeout"
@@ -92,17 +92,20 @@ def read_mutant(path: Path) -> Mutant:
 def apply(mutant: Mutant, solutions: Path) -> None:
     """Change the copy in `solutions`. Stale when a text is not there exactly once, or the result is no Python."""
     for change in mutant.changes:
-        path = solutions / change.file
-        if not path.is_file():
-            raise Stale(f"there is no solutions/{change.file}")
-        text = path.read_text(encoding="utf-8")
-        if text.count(change.old) != 1:
-            raise Stale(
-                f"this stands {text.count(change.old)} times in {change.file}, not once:\n{change.old}"
-            )
-        path.write_text(text.replace(change.old, change.new), encoding="utf-8")
+        replace(change, solutions)
     for change in mutant.changes:
         ast.parse((solutions / change.file).read_text(encoding="utf-8"), change.file)
+
+
+def replace(change: Change, solutions: Path) -> None:
+    """Stale when the text is not there exactly once."""
+    path = solutions / change.file
+    if not path.is_file():
+        raise Stale(f"there is no solutions/{change.file}")
+    text = path.read_text(encoding="utf-8")
+    if text.count(change.old) != 1:
+        raise Stale(f"this stands {text.count(change.old)} times in {change.file}, not once:\n{change.old}")
+    path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
 def grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int = 2) -> Graded:

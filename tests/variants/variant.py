@@ -7,6 +7,11 @@ Each directory `tests/variants/<lab>/<slug>/` holds files that are laid over a c
     differs = "what is done another way, in words"
     without = ["calls", "duplicates"]        # optional: modules of the reference's package that it does without
     uses = ["lab01/one_loop"]                # optional: variants of earlier labs that it stands on, else the reference
+    quick = ["test_names"]                   # the graded tests that its difference bears on most, for the sample in selftest
+    [[change]]                               # optional: small changes to files of the reference, as mutants make them
+    file = "02_gfs_master/gfs_master/server.py"
+    old = '''…'''
+    new = '''…'''
 
 A graded test that a variant fails asks for more than handout and protocol do, or the variant is wrong.
 """
@@ -21,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.workspace import LABS
+from tests.mutants.mutant import Change, replace
 
 KIT = Path(__file__).resolve().parent.parent.parent
 VARIANTS = Path(__file__).parent
-KEYS = {"title", "differs", "without", "uses", "quick"}
+KEYS = {"title", "differs", "without", "uses", "quick", "change"}
 toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 
@@ -39,6 +45,8 @@ class Variant:
     differs: str
     without: tuple[str, ...]
     uses: tuple[str, ...]
+    quick: tuple[str, ...]
+    changes: tuple[Change, ...]
 
     @property
     def name(self) -> str:
@@ -62,6 +70,8 @@ def read_variant(path: Path) -> Variant:
         data["differs"],
         tuple(data.get("without", ())),
         tuple(data.get("uses", ())),
+        tuple(data["quick"]),
+        tuple(Change(**change) for change in data.get("change", ())),
     )
 
 
@@ -84,6 +94,8 @@ def lay_over(variant: Variant, submission: Path) -> None:
     package = submission / LABS[variant.lab].root / variant.package
     for module in variant.without:
         (package / f"{module}.py").unlink()
+    for change in variant.changes:
+        replace(change, submission)
     shutil.copytree(
         variant.path / variant.package,
         package,

@@ -29,9 +29,9 @@ def inconsistent_region() -> list[Step]:
 def undefined_region() -> list[Step]:
     return [
         ["hold", "reply", "write", "any", "c1", 40],
-        ["write", "c1", 3936, 4400],
+        ["write", "c1", 8096, 192],
         ["pass", 0.3],
-        ["write", "c2", 4064, 64],
+        ["write", "c2", 8160, 48],
         ["pass", 0.3],
         ["release"],
         ["wait"],
@@ -44,13 +44,13 @@ def stale_read() -> list[Step]:
         ["wait"],
         ["scan", "c1", "fresh"],
         ["wait"],
-        ["partition", ["secondary1"], ["master", "primary", "secondary2", "c2"]],
-        ["partition", ["c1"], ["primary", "secondary2", "master"]],
+        ["partition", ["c1"], ["primary", "secondary1"]],
+        ["partition", ["master", "primary", "secondary1", "c2"], ["secondary2"]],
         ["append", "c2"],
-        ["pass", 20.0],
+        ["wait"],
+        ["append", "c2"],
+        ["wait"],
         ["scan", "c1", "cached"],
-        ["pass", 10.0],
-        ["heal"],
         ["wait"],
     ]
 
