@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,12 @@ CASES = Path(__file__).parent / "hostile"
 ONE_TEST = "test_lost_reply_runs_once"
 AT_ONCE = 3
 toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-EXPECTED: dict[str, dict[str, str]] = toml.loads((CASES / "expected.toml").read_text(encoding="utf-8"))
+EXPECTED: dict[str, dict[str, Any]] = toml.loads((CASES / "expected.toml").read_text(encoding="utf-8"))
+WAITING = [case for case, expected in EXPECTED.items() if expected.get("waits")]
+ORDER = [*(case for case in EXPECTED if case not in WAITING), *WAITING]
+LONGEST = 600  # real seconds of a grading, on a machine that is very busy
+BUSY = "this machine was too busy"  # what the grader says when it cannot tell slow from wrong
+AGAIN = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def grade(submission: Path, directory: Path, *arguments: str) -> Run:
     command = [sys.executable, "-I", str(KIT / "grader.py"), "lab01", "--submission", str(submission)]
     command += ["--only", ONE_TEST, "--json", str(results), *arguments]
     done = subprocess.run(
-        command, env={**os.environ, "TMPDIR": str(scratch)}, capture_output=True, text=True, timeout=110
+        command, env={**os.environ, "TMPDIR": str(scratch)}, capture_output=True, text=True, timeout=LONGEST
     )
     status, message = "no results", ""
     if results.exists():
@@ -84,7 +89,7 @@ def files(submission: Path) -> dict[Path, int]:
 
 def left(scratch: Path) -> str:
     """Processes and files that a grader has left behind, given a moment to go; '' when there are none."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60  # it takes a moment only, but on a busy machine
     while (
         found := [*map(str, scratch.iterdir()), *processes_about(str(scratch))]
     ) and time.monotonic() < deadline:
@@ -105,9 +110,21 @@ def processes_about(text: str) -> list[str]:
 
 
 def run_case(case: str, directory: Path) -> Run:
-    submission = hand_in(directory)
-    spoil(submission, case)
-    return grade(submission, directory)
+    """Once more, some times, when the machine was too busy to say."""
+    for attempt in range(AGAIN):
+        place = directory / str(attempt)
+        place.mkdir()
+        submission = hand_in(place)
+        spoil(submission, case)
+        run = grade(submission, place)
+        if BUSY not in run.message or run.left:
+            break
+    return run
+
+
+def run_alone(case: str, directory: Path, others: list[Future[Run]]) -> Run:
+    wait(others)
+    return run_case(case, directory)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +134,16 @@ def runs(
     """A grading of every case that was selected, under way."""
     calls = [getattr(item, "callspec", None) for item in request.session.items]
     cases: list[str] = [call.params["case"] for call in calls if call is not None and "case" in call.params]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {case: pool.submit(run_case, case, tmp_path_factory.mktemp("case")) for case in cases}
+    with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(1) as alone:
+        together = [case for case in cases if case not in WAITING]
+        found = {case: pool.submit(run_case, case, tmp_path_factory.mktemp("case")) for case in together}
+        others = list(found.values())
+        for case in cases:
+            if case in WAITING:
+                found[case] = alone.submit(run_alone, case, tmp_path_factory.mktemp("case"), others)
+        yield found
         pool.shutdown(cancel_futures=True)
+        alone.shutdown(cancel_futures=True)
 
 
 def test_the_table_and_the_cases_agree() -> None:
@@ -128,9 +152,12 @@ def test_the_table_and_the_cases_agree() -> None:
     assert len(found) >= 25
 
 
-@pytest.mark.parametrize("case", EXPECTED)
+@pytest.mark.timeout(AGAIN * LONGEST)
+@pytest.mark.parametrize("case", ORDER)
 def test_a_hostile_submission(case: str, runs: dict[str, Future[Run]]) -> None:
     run, expected = runs[case].result(), EXPECTED[case]
+    if BUSY in run.message and not run.left:
+        pytest.skip(f"{AGAIN} times {BUSY} to tell slow from wrong")
     assert run.status == expected["status"], run.printed
     assert expected.get("says", "") in run.message, run.message
     assert not run.left

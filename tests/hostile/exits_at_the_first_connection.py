@@ -1,4 +1,5 @@
 import os
 import socket
 
-socket.socket.accept = lambda self: os._exit(0)
+accept = socket.socket.accept
+socket.socket.accept = lambda self: accept(self) and os._exit(0)
