@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.leftovers import left
 
 KIT = Path(__file__).resolve().parent.parent
 CASES = Path(__file__).parent / "hostile"
@@ -85,28 +86,6 @@ def grade(submission: Path, directory: Path, *arguments: str) -> Run:
 
 def files(submission: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in submission.rglob("*")}
-
-
-def left(scratch: Path) -> str:
-    """Processes and files that a grader has left behind, given a moment to go; '' when there are none."""
-    deadline = time.monotonic() + 60  # it takes a moment only, but on a busy machine
-    while (
-        found := [*map(str, scratch.iterdir()), *processes_about(str(scratch))]
-    ) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return ", ".join(found)
-
-
-def processes_about(text: str) -> list[str]:
-    found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (path / "cmdline").read_bytes() + (path / "cwd").readlink().as_posix().encode()
-        except OSError:
-            continue
-        if text.encode() in line:
-            found.append(line.decode("utf-8", "replace"))
-    return found
 
 
 def run_case(case: str, directory: Path) -> Run:
