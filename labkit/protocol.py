@@ -48,11 +48,9 @@ class Method:
     at_most_once: bool = True
 
 
-_WHERE = {
-    "handle": "int",
-    "version": "int",
-    "replicas": "[str]",
-}
+_WHERE = {"handle": "int", "version": "int", "replicas": "[str]"}
+_STORED = "[[handle: int, version: int]]"
+_NO_MUTATION = ("no_such_chunk", "not_primary", "stale_version", "unknown_data", "replica_failed", "corrupt")
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -184,13 +182,7 @@ METHODS: tuple[Method, ...] = (
         "A chunkserver has started (or was told to report again): what it stores. `sent` is its own clock when "
         "it sent this. Chunks it should drop (orphaned or stale) come back in `delete`.",
         "GFS §2.6.2, §4.5",
-        args={
-            "name": "str",
-            "sent": "float",
-            "chunks": "[[handle: int, version: int]]",
-            "used": "int",
-            "rack": "str",
-        },
+        args={"name": "str", "sent": "float", "chunks": _STORED, "used": "int", "rack": "str"},
         reply={"delete": "[int]"},
         at_most_once=False,
     ),
@@ -206,7 +198,7 @@ METHODS: tuple[Method, ...] = (
         args={
             "name": "str",
             "sent": "float",
-            "chunks": "[[handle: int, version: int]]",
+            "chunks": _STORED,
             "damaged": "[int]",
             "leases": "[[handle: int, version: int]]",
             "used": "int",
@@ -323,16 +315,7 @@ METHODS: tuple[Method, ...] = (
         "GFS §3.1, §3.3",
         args={"handle": "int", "version": "int", "data_id": "str"},
         reply={"offset": "int"},
-        errors=(
-            "no_such_chunk",
-            "not_primary",
-            "stale_version",
-            "unknown_data",
-            "chunk_full",
-            "too_large",
-            "replica_failed",
-            "corrupt",
-        ),
+        errors=(*_NO_MUTATION, "chunk_full", "too_large"),
     ),
     Method(
         "write",
@@ -342,14 +325,7 @@ METHODS: tuple[Method, ...] = (
         "between the end and `offset` reads as zeros. The answer means that all replicas have it, durably.",
         "GFS §3.1",
         args={"handle": "int", "version": "int", "offset": "int", "data_id": "str"},
-        errors=(
-            "no_such_chunk",
-            "not_primary",
-            "stale_version",
-            "unknown_data",
-            "replica_failed",
-            "corrupt",
-        ),
+        errors=_NO_MUTATION,
     ),
     Method(
         "apply",

@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.workspace import LABS
+
 KIT = Path(__file__).resolve().parent.parent
 STDLIB = sys.stdlib_module_names | {"tomllib"}  # the latter since 3.11, and only asked for there
-ROOTS = ["01_rpc", "02_gfs_master", "03_chunkserver", "04_consistency"]
+ROOTS = [lab.root for lab in LABS.values()]
 PACKAGES = [root[3:] for root in ROOTS]  # in the order of the labs
 RUNTIME = ["pytest", "rich", "networkx", "msgspec", "msgpack", "google_crc32c", "click", "tomli"]
 

@@ -21,7 +21,7 @@ def test_a_submission_may_be_laid_out_in_three_ways(kit: FakeKit, tmp_path: Path
     workspace = Workspace.submission(tmp_path / "hand-in")
     assert workspace.roots == {"rpc": (tmp_path / "hand-in" / below).resolve()}
     assert workspace.implementation == f"submission {tmp_path / 'hand-in'}"
-    assert set(workspace.missing) == {"gfs_master", "chunkserver", "consistency"}
+    assert set(workspace.missing) == {lab.package for lab in LABS.values()} - {"rpc"}
 
 
 def test_labs_and_solutions_are_whole_and_apart(kit: FakeKit) -> None:
