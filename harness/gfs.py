@@ -227,7 +227,9 @@ class Gfs:
         events: list[Event] = []
         for _ in range(DUMPS):
             chunks = self.truth.chunks(path)
-            dumped = [(chunk, [self.truth.replica(chunk, name) for name in chunk.replicas]) for chunk in chunks]
+            dumped = [
+                (chunk, [self.truth.replica(chunk, name) for name in chunk.replicas]) for chunk in chunks
+            ]
             events = [one for chunk, found in dumped for one in (chunk, *found) if one is not None]
             raised = any(one and one.version > chunk.version for chunk, found in dumped for one in found)
             if not raised and self.truth.chunks(path) == chunks:

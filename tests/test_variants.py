@@ -44,7 +44,9 @@ def gradings(
 
 @pytest.mark.timeout(LONGEST)
 @pytest.mark.parametrize("variant", ALL, ids=lambda variant: variant.name)
-def test_another_right_answer_scores_full_points(variant: Variant, gradings: dict[str, Future[Graded]]) -> None:
+def test_another_right_answer_scores_full_points(
+    variant: Variant, gradings: dict[str, Future[Graded]]
+) -> None:
     run = gradings[variant.name].result()
     ran = {name: test["status"] for name, test in run.tests.items() if test["status"] != "not run"}
     assert set(ran.values()) == {"passed"}, run.printed

@@ -35,7 +35,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only mutants whose name holds this")
     parser.add_argument("--jobs", type=int, default=3, help="gradings side by side (3)")
     parser.add_argument("--write", action="store_true", help="write docs/mutants.md and the fingerprints")
-    parser.add_argument("--held-out", action="store_true", help="judge the fingerprints that are there, and end")
+    parser.add_argument(
+        "--held-out", action="store_true", help="judge the fingerprints that are there, and end"
+    )
     said = parser.parse_args()
     if said.held_out:
         known = load_fingerprints()

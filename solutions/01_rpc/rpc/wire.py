@@ -48,8 +48,6 @@ def join(header: bytes, payload: Buffer) -> list[Buffer]:
     if size > MAX_PAYLOAD:
         raise ValueError(f"a payload of {size} bytes is more than {MAX_PAYLOAD}")
     head = _pack_prefix(length, size) + header
-    if size == 0:
-        return [head]
     return [head + payload] if size <= SMALL else [head, payload]
 
 

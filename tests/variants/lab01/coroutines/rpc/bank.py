@@ -8,11 +8,12 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from labkit import Context, codec
-from labkit.errors import BadArguments, CallFailed, ConnectionLost, OutOfOrder
 from rpc.client import Client
 from rpc.retry import RetryPolicy
 from rpc.server import Server
+
+from labkit import Context, codec
+from labkit.errors import BadArguments, CallFailed, ConnectionLost, OutOfOrder
 
 START = struct.Struct(">QII")  # which writing this is, length, checksum
 

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from labkit import Context, errors
-from labkit.protocol import HELLO
 from rpc.messages import Reply
 from rpc.retry import RetryPolicy
 from rpc.stream import DeadlinePassed, FrameStream
 from rpc.wire import Buffer, Frame, encode
+
+from labkit import Context, errors
+from labkit.protocol import HELLO
 
 
 class Client:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from labkit.errors import LabError
 from rpc.client import Client
 from rpc.messages import Reply
+
+from labkit.errors import LabError
 
 Total = TypeVar("Total")
 

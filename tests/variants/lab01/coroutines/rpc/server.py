@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from labkit import Context, errors
-from labkit.protocol import HELLO
 from rpc.messages import Reply
 from rpc.wire import LENGTHS, Frame, encode, header_of, lengths
+
+from labkit import Context, errors
+from labkit.protocol import HELLO
 
 Handler = Callable[..., Any]
 Answer = bytes
@@ -104,7 +105,13 @@ class Server:
 
     async def _answer(self, frame: Frame, worker: _Worker) -> Answer:
         match frame.header:
-            case {"method": str(), "args": dict(), "xid": [int(client), int(seq)], "ack": int(ack), "epoch": epoch}:
+            case {
+                "method": str(),
+                "args": dict(),
+                "xid": [int(client), int(seq)],
+                "ack": int(ack),
+                "epoch": epoch,
+            }:
                 if isinstance(epoch, bool) or not isinstance(epoch, int | None):
                     raise errors.MalformedFrame("a strange epoch")
             case _:

@@ -7,9 +7,10 @@ import socket
 from collections.abc import Sequence
 from select import POLLOUT, poll
 
+from rpc.wire import Buffer, Frame, FrameAssembler
+
 from labkit.clock import Clock
 from labkit.errors import MalformedFrame
-from rpc.wire import Buffer, Frame, FrameAssembler
 
 
 class DeadlinePassed(Exception):

@@ -79,7 +79,12 @@ class BankClient:
         with self._lock:
             self._number += 1
             while self._open:
-                args = {"source": source, "target": target, "amount": amount, "request": [self._id, self._number]}
+                args = {
+                    "source": source,
+                    "target": target,
+                    "amount": amount,
+                    "request": [self._id, self._number],
+                }
                 try:
                     return self._client.call(self._server, "transfer", args, at_most_once=False).value["done"]
                 except CallFailed:

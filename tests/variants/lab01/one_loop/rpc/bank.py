@@ -8,10 +8,11 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from labkit import Context
-from labkit.errors import BadArguments, CallFailed, ConnectionLost, OutOfOrder
 from rpc.client import Client
 from rpc.server import Server
+
+from labkit import Context
+from labkit.errors import BadArguments, CallFailed, ConnectionLost, OutOfOrder
 
 FILE = "bank.log"
 
@@ -54,7 +55,12 @@ class Bank:
         if not isinstance(request, list) or len(request) != 2:
             raise BadArguments("who asks?")
         client, number = request
-        if {source, target} - set(self._money) or source == target or not isinstance(amount, int) or amount < 1:
+        if (
+            {source, target} - set(self._money)
+            or source == target
+            or not isinstance(amount, int)
+            or amount < 1
+        ):
             raise BadArguments(f"{amount} from {source} to {target}?")
         with self._lock:
             last, done = self._answers.get(client, (0, False))

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from labkit import Context
-from labkit.errors import CallTimeout, ConnectionLost, MalformedFrame, RemoteError, SessionLost, Unreachable
-from labkit.protocol import HELLO
 from rpc.messages import Reply, outcome_in
 from rpc.retry import RetryPolicy
 from rpc.stream import DeadlinePassed, FrameStream
 from rpc.wire import Buffer, encode
+
+from labkit import Context
+from labkit.errors import CallTimeout, ConnectionLost, MalformedFrame, RemoteError, SessionLost, Unreachable
+from labkit.protocol import HELLO
 
 USUAL = RetryPolicy()
 
@@ -37,7 +38,12 @@ class _Link:
             while (frame := self.stream.receive()) is not None:
                 xid = frame.header.get("xid")
                 with self.changed:
-                    if isinstance(xid, list) and len(xid) == 2 and xid[0] == self.client and xid[1] in self.waiting:
+                    if (
+                        isinstance(xid, list)
+                        and len(xid) == 2
+                        and xid[0] == self.client
+                        and xid[1] in self.waiting
+                    ):
                         self.outcomes[xid[1]] = outcome_in(frame)
                         self.changed.notify_all()
         except (OSError, MalformedFrame) as error:
@@ -157,7 +163,11 @@ class Client:
         what = f"{header['method']} of {server}, sent {sent} times: {problem!r}"
         if not sent:
             raise Unreachable(what)
-        raise CallTimeout(what) if isinstance(problem, DeadlinePassed) and not self._closed else ConnectionLost(what)
+        raise (
+            CallTimeout(what)
+            if isinstance(problem, DeadlinePassed) and not self._closed
+            else ConnectionLost(what)
+        )
 
     def _link(self, server: str, peer: _Peer, deadline: float) -> _Link:
         clock = self._context.clock

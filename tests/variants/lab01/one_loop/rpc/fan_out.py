@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from labkit.errors import LabError
 from rpc.client import Client
 from rpc.messages import Reply
+
+from labkit.errors import LabError
 
 Total = TypeVar("Total")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from labkit.errors import MalformedFrame, RemoteError
 from rpc.wire import Buffer, Frame, encode
+
+from labkit.errors import MalformedFrame, RemoteError
 
 
 class Reply(NamedTuple):

@@ -14,6 +14,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rpc.messages import check_request, encode_outcome
+from rpc.wire import Buffer, Frame, FrameAssembler
+from rpc.workers import Workers
+
 from labkit import Context
 from labkit.errors import (
     BadArguments,
@@ -25,9 +29,6 @@ from labkit.errors import (
     UnknownMethod,
 )
 from labkit.protocol import HELLO
-from rpc.messages import check_request, encode_outcome
-from rpc.wire import Buffer, Frame, FrameAssembler
-from rpc.workers import Workers
 
 Handler = Callable[..., Any]
 SIDE_BY_SIDE = 256  # requests of one connection that run at the same time
@@ -165,9 +166,7 @@ class Server:
     def _watch(self, peer: _Peer) -> None:
         if peer.open:
             drowned = peer.unsent > UNREAD or len(peer.requests) > 4 * SIDE_BY_SIDE
-            events = (selectors.EVENT_READ if not drowned else 0) | (
-                selectors.EVENT_WRITE if peer.out else 0
-            )
+            events = (selectors.EVENT_READ if not drowned else 0) | (selectors.EVENT_WRITE if peer.out else 0)
             # A peer with nothing to do is still watched, for its end.
             self._selector.modify(peer.sock, events or selectors.EVENT_WRITE, peer)
 

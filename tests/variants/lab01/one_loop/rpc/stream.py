@@ -7,9 +7,10 @@ import select
 import socket
 from collections.abc import Sequence
 
+from rpc.wire import Buffer, Frame, FrameAssembler
+
 from labkit.clock import Clock
 from labkit.errors import MalformedFrame
-from rpc.wire import Buffer, Frame, FrameAssembler
 
 
 class DeadlinePassed(Exception):

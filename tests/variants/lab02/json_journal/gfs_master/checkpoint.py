@@ -9,6 +9,7 @@ from typing import Any
 
 from gfs_master.oplog import LogBroken, encode, walk
 from gfs_master.state import State
+
 from labkit.disk import Disk
 
 NAME, ASIDE = "image", "image-in-the-making"

@@ -14,6 +14,7 @@ from typing import Any
 
 from gfs_master.operations import from_record
 from gfs_master.state import State
+
 from labkit import codec
 from labkit.checksum import crc32c
 from labkit.disk import Disk, File
@@ -50,9 +51,7 @@ def image(state: State) -> list[Any]:
     found += [["directory", path] for path in names.directories()]
     found += [["file", path, list(file.chunks)] for path, file in names.files()]
     for chunk in state.chunks.values():
-        found.append(
-            ["chunk", chunk.handle, chunk.version, chunk.attempted, list(chunk.told), chunk.primary]
-        )
+        found.append(["chunk", chunk.handle, chunk.version, chunk.attempted, list(chunk.told), chunk.primary])
     found += [["hidden", path, since] for path, since in state.hidden.items()]
     found += [["shared", handle, places] for handle, places in state.shared.items()]
     return [["image", len(found)], *found]

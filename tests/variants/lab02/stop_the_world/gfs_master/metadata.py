@@ -13,6 +13,7 @@ from gfs_master.leases import Leases, Offered
 from gfs_master.operations import Operation, to_record
 from gfs_master.replicas import Replicas
 from gfs_master.servers import Servers
+
 from labkit import Context
 from labkit.errors import LabError, NoSuchChunk
 

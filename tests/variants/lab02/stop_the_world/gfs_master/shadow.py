@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from gfs_master.generations import Builder, whole
 from rpc import Client, RetryPolicy, Server
 
-from gfs_master.generations import Builder, whole
 from labkit import Context
 from labkit.errors import LabError
 

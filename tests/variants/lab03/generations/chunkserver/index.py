@@ -11,6 +11,7 @@ import struct
 from contextlib import closing
 
 from chunkserver.blocks import Block, Contents, Damaged
+
 from labkit.checksum import crc32c
 from labkit.disk import Disk
 

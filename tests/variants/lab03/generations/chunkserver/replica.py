@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from chunkserver.blocks import Block, Contents, Damaged, SetVersion, first_mismatch, growth
 from chunkserver.index import Index
+
 from labkit.checksum import crc32c
 from labkit.disk import Buffer, Disk
 from labkit.errors import Corrupt, NoSuchChunk

@@ -6,6 +6,7 @@ from contextlib import closing
 
 from chunkserver.blocks import Contents, first_mismatch
 from chunkserver.replica import staging_name
+
 from labkit.disk import Buffer, Disk
 
 

@@ -8,6 +8,7 @@ import threading
 from chunkserver.blocks import Contents
 from chunkserver.index import SIDES
 from chunkserver.replica import Health, Replica
+
 from labkit.disk import Disk
 from labkit.errors import NoSuchChunk, StaleVersion
 

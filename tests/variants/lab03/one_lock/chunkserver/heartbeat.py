@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from rpc import Client, RetryPolicy
-
 from chunkserver.leases import Leases
 from chunkserver.store import Store
+from rpc import Client, RetryPolicy
+
 from labkit import Context
 from labkit.errors import LabError
 

@@ -8,6 +8,7 @@ from typing import Any
 from chunkserver.buffer import DataBuffer
 from chunkserver.replica import Replica
 from chunkserver.store import Store
+
 from labkit import Context, Limits
 from labkit.disk import Buffer
 from labkit.errors import BadArguments, OutOfOrder, StaleVersion, UnknownData

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rpc import RetryPolicy
-
 from chunkserver.buffer import DataBuffer
 from chunkserver.leases import Lease, Leases
 from chunkserver.mutations import Mutation, Orders, require_version
 from chunkserver.replica import Replica
 from chunkserver.store import Store
+from rpc import RetryPolicy
+
 from labkit import Context
 from labkit.disk import Buffer
 from labkit.errors import (

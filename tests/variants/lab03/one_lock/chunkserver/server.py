@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc import Client, Reply, Server
-
 from chunkserver.buffer import DataBuffer
 from chunkserver.cloning import Cloning
 from chunkserver.dataflow import DataFlow
@@ -15,6 +13,8 @@ from chunkserver.mutations import Orders, Secondary
 from chunkserver.primary import Primary
 from chunkserver.store import Store
 from chunkserver.versions import Versions
+from rpc import Client, Reply, Server
+
 from labkit import Context
 from labkit.errors import BadArguments, TooLarge
 from labkit.protocol import MAX_PAYLOAD

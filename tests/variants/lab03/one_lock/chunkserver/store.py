@@ -8,6 +8,7 @@ from chunkserver.blocks import Contents
 from chunkserver.log import META, NEW
 from chunkserver.redo import REDO
 from chunkserver.replica import DATA, PART, Health, Replica
+
 from labkit.disk import Disk
 from labkit.errors import NoSuchChunk, StaleVersion
 

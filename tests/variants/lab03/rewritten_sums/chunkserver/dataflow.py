@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
+from chunkserver.buffer import DataBuffer
 from rpc import Client, RetryPolicy
 
-from chunkserver.buffer import DataBuffer
 from labkit.disk import Buffer
 from labkit.errors import LabError, ReplicaFailed
 

@@ -10,6 +10,7 @@ import zlib
 from contextlib import closing
 
 from chunkserver.blocks import Block, Contents, Damaged, Entry
+
 from labkit.disk import Disk
 
 META, NEW = ".sums", ".sums-draft"
@@ -38,7 +39,9 @@ class MetadataLog:
         """There is never anything to tidy."""
 
     def replace(self, contents: Contents) -> None:
-        text = json.dumps([contents.version, [[block.valid, block.crc] for block in contents.blocks]]).encode()
+        text = json.dumps(
+            [contents.version, [[block.valid, block.crc] for block in contents.blocks]]
+        ).encode()
         with closing(self._disk.open(self._draft, create=True)) as file:
             file.truncate(0)
             file.pwrite(0, b"%08x\n" % zlib.crc32(text) + text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consistency.failures import ReadFailed
 from consistency.reader import Reader
+
 from labkit.errors import LabError, NotPrimary
 
 

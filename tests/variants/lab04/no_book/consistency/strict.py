@@ -17,13 +17,21 @@ from chunkserver.leases import Lease, Leases
 from chunkserver.mutations import Mutation, Orders, require_version
 from chunkserver.replica import Replica
 from chunkserver.store import Store
+from consistency.records import RecordId, Scan, scan
 from rpc import Client, Reply, RetryPolicy
 
-from consistency.records import RecordId, Scan, scan
 from labkit import Context
 from labkit.checksum import crc32c
 from labkit.disk import Buffer
-from labkit.errors import BadArguments, ChunkFull, LabError, NotPrimary, OutOfOrder, ReplicaFailed, UnknownData
+from labkit.errors import (
+    BadArguments,
+    ChunkFull,
+    LabError,
+    NotPrimary,
+    OutOfOrder,
+    ReplicaFailed,
+    UnknownData,
+)
 
 SOON = RetryPolicy(first_timeout=1.0, factor=1.0, longest=1.0, attempts=2, jitter=0.1)
 

@@ -7,6 +7,7 @@ from consistency.locations import Lease
 from consistency.mutator import Attempt, Mutator
 from consistency.records import Record, encode
 from consistency.retry import Next
+
 from labkit.errors import TooLarge
 
 

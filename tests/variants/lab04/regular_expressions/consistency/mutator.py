@@ -12,6 +12,7 @@ from consistency.locations import Chunk, Lease, Locations
 from consistency.master import Master
 from consistency.patience import Patience
 from consistency.retry import Next
+
 from labkit import Context
 from labkit.errors import LabError, Unreachable
 
@@ -43,7 +44,9 @@ class Mutator:
         self._name, self._patience = f"{type(self).__name__}-{client_id:x}", patience
         self._count = itertools.count()
 
-    def try_until(self, path: str, attempt: Attempt, once: Callable[[], T], failed: Callable[..., LabError]) -> T:
+    def try_until(
+        self, path: str, attempt: Attempt, once: Callable[[], T], failed: Callable[..., LabError]
+    ) -> T:
         clock = self.ctx.clock
         patience = Patience(clock.now(), self._patience, self.ctx.rng)
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from consistency.failures import WriteFailed
 from consistency.locations import Lease
 from consistency.mutator import Attempt, Mutator
+
 from labkit.errors import NoSuchChunk
 
 
@@ -16,7 +17,10 @@ class Writer(Mutator):
             index, within = divmod(offset, size)
             piece = data[: min(size - within, most)]
             self.try_until(
-                path, attempt, lambda i=index, w=within, p=piece: self._once(path, attempt, i, w, p), WriteFailed
+                path,
+                attempt,
+                lambda i=index, w=within, p=piece: self._once(path, attempt, i, w, p),
+                WriteFailed,
             )
             offset, data = offset + len(piece), data[len(piece) :]
 

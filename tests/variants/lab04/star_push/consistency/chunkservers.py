@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import rpc
-
 from consistency.failures import BadReply
 from consistency.locations import Handle
+
 from labkit.errors import LabError
 
 PIECE = 64 * 1024

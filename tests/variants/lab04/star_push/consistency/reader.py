@@ -13,6 +13,7 @@ from consistency.locations import Chunk, Locations
 from consistency.master import Master
 from consistency.patience import Patience
 from consistency.records import Found
+
 from labkit import Context
 from labkit.errors import InvalidPath, LabError, NoSuchChunk, NoSuchFile, StaleVersion
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from consistency.failures import BadReply
+
 from labkit import errors
 
 
