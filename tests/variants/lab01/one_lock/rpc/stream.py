@@ -35,9 +35,8 @@ class FrameStream:
 
     def receive(self, deadline: float | None = None) -> Frame | None:
         while (frame := self.frames.take()) is None:
-            if deadline is not None:
-                if not self.clock.wait_readable(self.sock, deadline - self.clock.now()):
-                    raise DeadlinePassed
+            if deadline is not None and not self.clock.wait_readable(self.sock, deadline - self.clock.now()):
+                raise DeadlinePassed
             got = self.sock.recv_into(self.frames.room())
             if not got:
                 if not self.frames.between_frames():

@@ -26,10 +26,8 @@ class Writer(Mutator):
 
     def _once(self, path: str, attempt: Attempt, index: int, within: int, piece: bytes) -> None:
         try:
-            if attempt.shared:
-                chunk = self.master.allocate(path, index)
-            else:
-                chunk = self.master.locate(path, index)
+            ask = self.master.allocate if attempt.shared else self.master.locate
+            chunk = ask(path, index)
         except NoSuchChunk:
             for number in range(self.master.chunk_count(path), index + 1):
                 chunk = self.master.allocate(path, number)
