@@ -102,26 +102,25 @@ class _Clock:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._cores = len(os.sched_getaffinity(0))
-        self._lock = threading.Lock()
-        self._patience, self._real, self._rate = 0.0, time.monotonic(), 1.0
-        self._rate = self._measured(_TICK)
+        # Patience, the real time when it was that, the rate since. Replaced as a whole and read without a lock, for
+        # a signal handler may ask while the thread it interrupted is asking.
+        self._seen = (0.0, time.monotonic(), self._measured(_TICK))
         threading.Thread(target=self._tick, name="patience", daemon=True).start()
 
     def now(self) -> float:
         # The thread may be late: what it has not seen passes at the last rate, but not for long.
-        with self._lock:
-            return self._patience + min(time.monotonic() - self._real, 2 * _TICK) * self._rate
+        patience, real, rate = self._seen
+        return patience + min(time.monotonic() - real, 2 * _TICK) * rate
 
     def _tick(self) -> None:
         while True:
             time.sleep(_TICK)
-            rate = self._measured(time.monotonic() - self._real)
-            with self._lock:
-                real = time.monotonic()
-                # It never goes back: `now` may have been ahead by what it had not seen.
-                shown = min(real - self._real, 2 * _TICK) * self._rate
-                self._patience += max(shown, (real - self._real) * rate)
-                self._real, self._rate = real, rate
+            patience, before, last = self._seen
+            rate = self._measured(time.monotonic() - before)
+            real = time.monotonic()
+            # It never goes back: `now` may have been ahead by what it had not seen.
+            shown = min(real - before, 2 * _TICK) * last
+            self._seen = (patience + max(shown, (real - before) * rate), real, rate)
 
     def _measured(self, elapsed: float) -> float:
         """The part of a real second that counts."""

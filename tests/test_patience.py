@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -79,3 +80,17 @@ def test_what_a_busy_machine_ends_is_an_error_and_no_failure(tmp_path: Path) -> 
         outcome = judge(error, tmp_path, "call")
         assert (outcome.status, outcome.kind) == (Status.ERROR, BUSY)
     assert judge(DeadlineExceeded("did not finish"), tmp_path, "call").status is Status.TIMEOUT
+
+
+def test_a_signal_may_ask_while_it_interrupts_somebody_who_asks() -> None:
+    """A lock in `now` would be held by the very thread that the signal's handler runs in."""
+    asked: list[float] = []
+    before = signal.signal(signal.SIGVTALRM, lambda number, frame: asked.append(patience.now()))
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)  # of this process's own computing
+    try:
+        while len(asked) < 100:
+            patience.now()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert asked == sorted(asked)
