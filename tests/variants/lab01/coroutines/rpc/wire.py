@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit import codec
 from labkit.errors import MalformedFrame
@@ -16,8 +15,7 @@ LENGTHS = struct.Struct("!LL")
 LARGEST_PIECE = 32 * 1024
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     header: dict[str, Any]
     payload: Buffer = b""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
+from gfs_master.chunks import Chunk
 from gfs_master.oplog import LogBroken, encode, walk
 from gfs_master.state import State
 
@@ -23,13 +24,13 @@ def take(state: State) -> Picture:
     picture += [{"file": path, "chunks": list(file.chunks)} for path, file in state.namespace.files()]
     picture += [
         {
-            "chunk": one.handle,
+            "chunk": handle,
             "version": one.version,
             "attempted": one.attempted,
             "told": list(one.told),
             "primary": one.primary,
         }
-        for one in state.chunks.values()
+        for handle, one in state.chunks.items()
     ]
     picture += [{"hidden": path, "since": since} for path, since in state.hidden.items()]
     picture += [{"shared": handle, "places": places} for handle, places in state.shared.items()]
@@ -55,33 +56,44 @@ def write(disk: Disk, picture: Picture, segment: int) -> None:
 
 
 def read(disk: Disk) -> tuple[State, int]:
-    state = State()
     if disk.exists(ASIDE):
         disk.remove(ASIDE)
     if not disk.exists(NAME):
-        return state, 1
+        return State(), 1
     with closing(disk.open(NAME)) as file:
         found = [record for record, _ in walk(file.pread(0, file.size()))]
     if len(found) < 2 or found[-1] != {"records": len(found) - 2}:
         raise LogBroken("half an image")
+    loading = Loading()
     for record in found[1:-1]:
-        load(state, record)
-    return state, found[0]["segment"]
+        loading.load(record)
+    return loading.state, found[0]["segment"]
 
 
-def load(state: State, record: Mapping[str, Any]) -> None:
-    match record:
-        case {"next_handle": handle}:
-            state.next_handle = handle
-        case {"directory": path}:
-            state.namespace.put_directory(path)
-        case {"file": path, "chunks": chunks}:
-            state.namespace.put_file(path, array("Q", chunks))
-        case {"chunk": handle, "version": version, "attempted": attempted, "told": told, "primary": primary}:
-            state.put_chunk(handle, version, attempted, tuple(told), primary)
-        case {"hidden": path, "since": since}:
-            state.hidden[path] = since
-        case {"shared": handle, "places": places}:
-            state.shared[handle] = places
-        case _:
-            raise LogBroken(f"what is {record!r}?")
+class Loading:
+    def __init__(self) -> None:
+        self.state = State()
+
+    def load(self, record: Mapping[str, Any]) -> None:
+        state = self.state
+        match record:
+            case {"next_handle": handle}:
+                state.next_handle = handle
+            case {"directory": path}:
+                state.namespace.put_directory(path)
+            case {"file": path, "chunks": chunks}:
+                state.namespace.put_file(path, array("Q", chunks))
+            case {
+                "chunk": handle,
+                "version": version,
+                "attempted": attempted,
+                "told": told,
+                "primary": primary,
+            }:
+                state.chunks[handle] = Chunk(version, attempted, tuple(told), primary)
+            case {"hidden": path, "since": since}:
+                state.hidden[path] = since
+            case {"shared": handle, "places": places}:
+                state.shared[handle] = places
+            case _:
+                raise LogBroken(f"what is {record!r}?")

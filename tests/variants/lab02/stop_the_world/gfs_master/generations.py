@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
+from gfs_master.chunks import Chunk
 from gfs_master.operations import from_record
 from gfs_master.state import State
 
@@ -50,8 +51,8 @@ def image(state: State) -> list[Any]:
     found: list[Any] = [["next", state.next_handle]]
     found += [["directory", path] for path in names.directories()]
     found += [["file", path, list(file.chunks)] for path, file in names.files()]
-    for chunk in state.chunks.values():
-        found.append(["chunk", chunk.handle, chunk.version, chunk.attempted, list(chunk.told), chunk.primary])
+    for handle, chunk in state.chunks.items():
+        found.append(["chunk", handle, chunk.version, chunk.attempted, list(chunk.told), chunk.primary])
     found += [["hidden", path, since] for path, since in state.hidden.items()]
     found += [["shared", handle, places] for handle, places in state.shared.items()]
     return [["image", len(found)], *found]
@@ -82,7 +83,7 @@ class Builder:
             case ["file", str(path), chunks]:
                 state.namespace.put_file(path, array("Q", chunks))
             case ["chunk", handle, version, attempted, told, primary]:
-                state.put_chunk(handle, version, attempted, tuple(told), primary)
+                state.chunks[handle] = Chunk(version, attempted, tuple(told), primary)
             case ["hidden", str(path), since]:
                 state.hidden[path] = since
             case ["shared", handle, places]:

@@ -13,6 +13,7 @@ from gfs_master.leases import Leases, Offered
 from gfs_master.operations import Operation, to_record
 from gfs_master.replicas import Replicas
 from gfs_master.servers import Servers
+from gfs_master.steady import SteadyTime
 
 from labkit import Context
 from labkit.errors import LabError, NoSuchChunk
@@ -20,8 +21,9 @@ from labkit.errors import LabError, NoSuchChunk
 
 class Metadata:
     def __init__(self, context: Context) -> None:
-        now = context.clock.now()
-        self.limits, self._clock = context.limits, context.clock
+        self.limits, self.clock = context.limits, context.clock
+        self._time = SteadyTime(context.clock, longest=context.limits.dead_after / 3)
+        now = self._time.now()
         self._lock = threading.Lock()
         self._log = Generations(context.disk)
         self._longest = context.limits.log_limit
@@ -43,7 +45,7 @@ class Metadata:
     def section(self) -> Generator[float]:
         with self._lock:
             try:
-                yield self._clock.now()
+                yield self._time.now()
             finally:
                 self._log.sync()
                 if self._log.since > self._longest:
@@ -87,9 +89,6 @@ class Metadata:
     def location(self, handle: int) -> dict[str, Any]:
         replicas = [*self.up_to_date(handle)]
         return {"replicas": replicas[::-1], "version": self.chunk(handle).version, "handle": handle}
-
-    def report(self, server: str, chunks: Mapping[int, int], now: float, *, started: bool) -> None:
-        self.replicas.report(server, chunks, now, started=started)
 
     def garbage(self, server: str, chunks: Mapping[int, int], damaged: Iterable[int] = ()) -> list[int]:
         orphans = [
