@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.failures import expect
 from harness.fixtures import MakeCluster
 from harness.grading import claim
@@ -9,6 +11,7 @@ from harness.network.faults import Aim
 from harness.stubs.chunkserver import StubChunkserver
 from harness.stubs.master_cell import STEP, MasterCell
 from labkit import Limits
+from labkit.errors import StaleVersion
 
 LIMITS = Limits()
 
@@ -145,6 +148,45 @@ def test_a_clone_joins(make_cluster: MakeCluster) -> None:
         "the next lease does not have the clone among its replicas",
         seen=str(again),
     )
+
+
+@claim(
+    "A version that no replica takes over makes none of them stale",
+    hint="a clone joins by a new version: commit it only if the clone and its source are among those that have it",
+    read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
+)
+def test_a_clone_that_fails_costs_nothing(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(rate=1.0)
+    cell = MasterCell(cluster, servers=3)
+    handle = cell.chunk("/f")
+    fresh = StubChunkserver(cluster, "cs4")
+    cell.report([fresh])
+    cell.servers = [*cell.servers[1:], fresh]
+    others = cell.servers[:2]
+    for server in others:
+        server.handlers["advance_version"] = _refuse
+    cell.eventually(
+        lambda: all(server.got("advance_version") for server in others),
+        "that the chunk's version is raised for a clone (advance_version at cs2 and cs3)",
+    )
+    cell.pass_time(3 * STEP, cell.servers)
+    expect(
+        all(handle in server.chunks for server in others),
+        "good replicas were deleted, since all of them had refused a new version",
+        expected=f"chunk {handle} at cs2 and cs3",
+        seen=str({server.name: server.chunks for server in others}),
+        why="the chunk is lost then, and nobody has written anything since",
+    )
+    for server in others:
+        server.handlers["advance_version"] = server.advance_version
+    cell.eventually(
+        lambda: cell.replicas("/f") == ["cs2", "cs3", "cs4"],
+        "that a clone joins once they take the version over",
+    )
+
+
+def _refuse(handle: int, previous: int, version: int) -> dict[str, Any]:
+    raise StaleVersion(f"version {version} of chunk {handle} could not be stored")
 
 
 @claim(
