@@ -216,11 +216,14 @@ class Cluster:
         its way, and every node waits."""
         passed, self._passed = self._passed, len(self._proxy.journal)
         # The journal is looked at first because that costs nothing.
-        if passed != self._passed or not self._all_asleep():
+        before = self._all_asleep() if passed == self._passed else None
+        if before is None:
             return False
-        # What had reached the proxy by then it has passed on when this returns.
+        # What had reached the proxy by then, or was due, it has passed on when this returns: in the first turn of its
+        # loop that we wait for it may still have been at work on what came before us.
         self._proxy.submit(lambda: None)
-        return self._all_asleep() and passed == len(self._proxy.journal)
+        self._proxy.submit(lambda: None)
+        return self._all_asleep() == before and passed == len(self._proxy.journal)
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""
@@ -345,14 +348,20 @@ class Cluster:
         errors = [error for node in self.nodes.values() for error in node.ended_threads]
         return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
 
-    def _all_asleep(self) -> bool:
-        """Whether every living node waits. The last that did not is asked first."""
+    def _all_asleep(self) -> dict[str, dict[str, bytes]] | None:
+        """If every living node waits, what tells whether one of its threads has run since. The last that did not wait is
+        asked first."""
+        found: dict[str, dict[str, bytes]] = {}
         for node in self._watched:
-            if node.process is not None and node.alive and not node.process.threads.asleep():
+            if node.process is None or not node.alive:
+                continue
+            threads = node.process.threads.asleep()
+            if threads is None:
                 self._watched.remove(node)
                 self._watched.insert(0, node)
-                return False
-        return True
+                return None
+            found[node.name] = threads
+        return found
 
     def _running(self, name: str) -> NodeProcess:
         node = self.nodes[name]

@@ -231,8 +231,7 @@ class Gfs:
                 (chunk, [self.truth.replica(chunk, name) for name in chunk.replicas]) for chunk in chunks
             ]
             events = [one for chunk, found in dumped for one in (chunk, *found) if one is not None]
-            raised = any(one and one.version > chunk.version for chunk, found in dumped for one in found)
-            if not raised and self.truth.chunks(path) == chunks:
+            if self.truth.chunks(path) == chunks:
                 break
             self.pass_time(STEP / 4)
         return events

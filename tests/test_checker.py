@@ -356,3 +356,19 @@ def test_closed_pipe_keeps_the_status() -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def ahead(history: History) -> History:
+    """The same, but the version of every replica was raised once more, and the master's was not."""
+    return replace(history, replicas=tuple(replace(one, version=one.version + 1) for one in history.replicas))
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_replicas_whose_version_was_raised_in_vain_are_current(path: Path) -> None:
+    history = History.load(path)
+    assert check(ahead(history)).judgement is check(history).judgement is Judgement.VALID
+
+
+def test_replicas_whose_version_was_raised_in_vain_have_to_hold_what_was_acknowledged() -> None:
+    verdict = check(ahead(History.load(HISTORIES / "bad" / "lost-append-on-one-replica.jsonl")))
+    assert Name.LOST_APPEND in {anomaly.name for anomaly in verdict.anomalies}

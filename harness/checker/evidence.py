@@ -1,7 +1,8 @@
 """A history, indexed once for all guarantees.
 
-*Current* replicas are those that the master lists and whose dump carries the master's version of the chunk:
-only they have to hold what was acknowledged (GFS §4.5 tells the others stale). An acknowledged extent lies
+*Current* replicas are those that the master lists and whose dump carries the master's version of the chunk, or a higher
+one: the number rises on replicas first, and may rise in vain. Only they have to hold what was acknowledged (GFS §4.5
+tells the others stale). An acknowledged extent lies
 where its client was told, at the file offset index * chunk size + offset in the chunk.
 
 Replicas of a healthy chunk are equal, and of an unhealthy one nearly so. Hence a `ChunkView` keeps one replica
@@ -327,7 +328,7 @@ def _views(history: History, extents: dict[tuple[str, int], list[Extent]]) -> It
         yield ChunkView(
             chunk,
             chunk.index * history.meta.chunk_size,
-            tuple(replica for replica in listed if replica.version == chunk.version),
+            tuple(replica for replica in listed if replica.version >= chunk.version),
             tuple(replica for replica in listed if replica.version < chunk.version),
             extents.get((chunk.path, chunk.index), ()),
         )

@@ -4,17 +4,33 @@ A thread that was given something, a byte on a socket or a lock, is runnable fro
 machine lets it wait for a processor. So "all threads sleep" means the same on a fast machine and on a slow one,
 which "nothing was heard for a while" does not.
 
+Threads are looked at one after the other, and one that sleeps may be woken by one that is looked at later. So who wants to
+be sure looks twice: when all threads slept both times and none has run in between, all slept at one moment.
+
 It is asked thousands of times in a run. So the kernel's files about the threads stay open, and while nobody has come or
 gone, which the number of entries in the directory and the end of a thread's file tell, they are only read again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+from dataclasses import dataclass
 from pathlib import Path
 
 SLEEPING = frozenset(b"SZXTt")  # waiting for an event; dead, or stopped: such a thread does nothing either
+NONE = -1
 _SELF_AND_PARENT = 2  # entries of a directory besides those it is for
+
+
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    """Open files: its state; how long and how often it has run, NONE where the kernel does not tell."""
+
+    name: str
+    state: int
+    runs: int
 
 
 class Threads:
@@ -22,11 +38,14 @@ class Threads:
 
     def __init__(self, pid: int) -> None:
         self._path = f"/proc/{pid}/task"
-        self._directory = -1
-        self._states: list[int] = []  # open files, one for each thread that was there when we last looked
+        self._directory = NONE
+        self._threads: list[_Thread] = []  # those that were there when we last looked
 
-    def asleep(self) -> bool:
-        """Whether none of them runs, is about to run, or waits for a disk. A process that is gone sleeps."""
+    def asleep(self) -> dict[str, bytes] | None:
+        """For each thread, what tells whether it has run since; None if one runs, is about to run, or waits for a disk.
+
+        A process that is gone sleeps.
+        """
         try:
             return self._look()
         except (FileNotFoundError, ProcessLookupError):
@@ -36,29 +55,45 @@ class Threads:
             return self._look()
         except (FileNotFoundError, ProcessLookupError):
             # Another one since, if it is not the process that is gone.
-            return not Path(self._path).exists()
+            return None if Path(self._path).exists() else {}
 
     def close(self) -> None:
         """Close all files; `asleep` would open them again."""
-        for descriptor in (*self._states, *([self._directory] if self._directory >= 0 else ())):
-            os.close(descriptor)
-        self._states, self._directory = [], -1
+        for descriptor in (
+            self._directory,
+            *(file for one in self._threads for file in (one.state, one.runs)),
+        ):
+            if descriptor != NONE:
+                os.close(descriptor)
+        self._threads, self._directory = [], NONE
 
-    def _look(self) -> bool:
-        if not self._states or os.fstat(self._directory).st_nlink != len(self._states) + _SELF_AND_PARENT:
+    def _look(self) -> dict[str, bytes] | None:
+        if not self._threads or os.fstat(self._directory).st_nlink != len(self._threads) + _SELF_AND_PARENT:
             self._list()
-        for place, descriptor in enumerate(self._states):
-            if _state(os.pread(descriptor, 512, 0)) not in SLEEPING:
+        runs: dict[str, bytes] = {}
+        for place, one in enumerate(self._threads):
+            # Before its state: whoever runs after this is seen to run, or to have run.
+            runs[one.name] = b"" if one.runs == NONE else os.pread(one.runs, 128, 0)
+            if _state(os.pread(one.state, 512, 0)) not in SLEEPING:
                 # Who is at work now will most likely be when we ask again: ask it first.
-                self._states.insert(0, self._states.pop(place))
-                return False
-        return True
+                self._threads.insert(0, self._threads.pop(place))
+                return None
+        return runs
 
     def _list(self) -> None:
         self.close()
         self._directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         for task in os.listdir(self._directory):
-            self._states.append(os.open(f"{self._path}/{task}/stat", os.O_RDONLY))
+            state, runs = os.open(f"{self._path}/{task}/stat", os.O_RDONLY), NONE
+            with contextlib.suppress(OSError):
+                runs = os.open(f"{self._path}/{task}/schedstat", os.O_RDONLY)
+            self._threads.append(_Thread(task, state, runs))
+
+
+def make_room() -> None:
+    """Let this process have as many files open as it may: a cluster's nodes have a hundred threads."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _state(stat: bytes) -> int:

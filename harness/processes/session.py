@@ -31,7 +31,7 @@ from harness.patience import Deadline
 from harness.processes import linux
 from harness.processes.control import ControlClosed, ControlSocket
 from harness.processes.node import NodeSpec
-from harness.processes.quiet import Threads
+from harness.processes.quiet import Threads, make_room
 from labkit import codec
 
 NURSERY_PATIENCE = 15.0  # real seconds, longer than it gives itself
@@ -115,6 +115,7 @@ class Session:
     """A zygote, its nurseries, and their directory. Thread-safe. `start_patience`: seconds of patience for the start of a node."""
 
     def __init__(self) -> None:
+        make_room()
         self.start_patience = 10.0
         self.directory = Path(tempfile.mkdtemp(prefix="labkit-"))
         self.bytecode = self.directory / "bytecode"
