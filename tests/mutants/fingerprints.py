@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.grading.looks import FILE, FITS, Fingerprint, failures_of, suggest, words
+from harness.grading.looks import FILE, FITS, Fingerprint, failures_of, load_fingerprints, suggest, words
 from harness.grading.manifest import load
 from harness.workspace import LABS
 from tests.mutants.mutant import KIT, Graded, read_mutant
@@ -31,9 +31,11 @@ def fingerprints(rows: Rows) -> list[Fingerprint]:
     return found
 
 
-def write(rows: Rows) -> None:
-    """The data file, one line for each fingerprint."""
-    lines = [json.dumps(one.as_json(), ensure_ascii=False) for one in fingerprints(rows)]
+def write(rows: Rows, labs: Sequence[str]) -> None:
+    """The data file, one line for each fingerprint. What it said of these labs is replaced."""
+    kept = [one for one in load_fingerprints() if one.lab not in labs]
+    known = sorted([*kept, *fingerprints(rows)], key=lambda one: one.lab)
+    lines = [json.dumps(one.as_json(), ensure_ascii=False) for one in known]
     FILE.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
