@@ -63,6 +63,8 @@ def chosen() -> list[Any]:
 def test_a_mutant_is_caught(path: Path, gradings: dict[Path, Future[Graded]]) -> None:
     graded = gradings[path].result()
     problem = complaint(read_mutant(path), graded)
+    if problem and graded.too_busy:
+        pytest.skip(f"this machine was too busy, twice: {problem}")
     assert not problem, f"{problem}\n{graded.printed}"
 
 

@@ -67,6 +67,13 @@ class Graded:
     tests: dict[str, dict[str, Any]]
     printed: str
 
+    @property
+    def too_busy(self) -> bool:
+        """Whether some test could not be judged for want of the processor."""
+        return any(
+            test["status"] == "error" and "too busy" in test["message"] for test in self.tests.values()
+        )
+
 
 def read_mutant(path: Path) -> Mutant:
     data: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8"))
@@ -109,6 +116,12 @@ def replace(change: Change, solutions: Path) -> None:
 
 
 def grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int = 2) -> Graded:
+    """Once more if the machine was too busy to tell."""
+    graded = _grade(lab, submission, only, results, jobs)
+    return _grade(lab, submission, only, results, jobs) if graded.too_busy else graded
+
+
+def _grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int) -> Graded:
     command = [sys.executable, "-I", str(KIT / "grader.py"), lab, "--submission", str(submission)]
     command += [word for name in only for word in ("--only", name)] + ["--json", str(results), "-v"]
     command += ["--jobs", str(jobs), "--seed", SEED]  # whether a mutant is caught must not hang on a seed
