@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,12 @@ class _Thread:
 
 
 class Threads:
-    """The threads of one process. For use by one thread at a time."""
+    """The threads of one process."""
 
     def __init__(self, pid: int) -> None:
         self._path = f"/proc/{pid}/task"
+        self._lock = threading.Lock()
+        self._closed = False
         self._directory = NONE
         self._threads: list[_Thread] = []  # those that were there when we last looked
 
@@ -46,19 +49,27 @@ class Threads:
 
         A process that is gone sleeps.
         """
-        try:
-            return self._look()
-        except (FileNotFoundError, ProcessLookupError):
-            pass  # one of them has ended
-        try:
-            self._list()
-            return self._look()
-        except (FileNotFoundError, ProcessLookupError):
-            # Another one since, if it is not the process that is gone.
-            return None if Path(self._path).exists() else {}
+        with self._lock:
+            if self._closed:
+                return {}
+            try:
+                return self._look()
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # one of them has ended
+            try:
+                self._list()
+                return self._look()
+            except (FileNotFoundError, ProcessLookupError):
+                # Another one since, if it is not the process that is gone.
+                return None if Path(self._path).exists() else {}
 
     def close(self) -> None:
-        """Close all files; `asleep` would open them again."""
+        """The process is gone: close all files."""
+        with self._lock:
+            self._closed = True
+            self._forget()
+
+    def _forget(self) -> None:
         for descriptor in (
             self._directory,
             *(file for one in self._threads for file in (one.state, one.runs)),
@@ -81,7 +92,7 @@ class Threads:
         return runs
 
     def _list(self) -> None:
-        self.close()
+        self._forget()
         self._directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         for task in os.listdir(self._directory):
             state, runs = os.open(f"{self._path}/{task}/stat", os.O_RDONLY), NONE

@@ -270,7 +270,6 @@ class NodeProcess:
         # Not earlier: a closed descriptor's number may already mean something else.
         if self._pidfd >= 0:
             os.close(self._pidfd)
-        self.threads.close()
 
     def _read(self) -> None:
         try:
@@ -293,6 +292,7 @@ class NodeProcess:
         while not self.wait_gone(0.2) and time.monotonic() < deadline:
             self.signal(signal.SIGKILL)  # it closed its control socket: it is of no use any more
         self._control.close()
+        self.threads.close()
         self.exited.set()
         with self._lock:
             orphaned, self._pending = list(self._pending.values()), {}
