@@ -62,6 +62,7 @@ def make_cluster(
         for cluster in made:
             request.node.user_properties.append(("faults", cluster.crashes + cluster.network.injected))
             cluster.close()
+        made.clear()  # the test's own object lives until the end of the run
 
 
 @pytest.fixture
