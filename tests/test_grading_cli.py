@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_on_a_terminal_a_live_line_and_colours(kit: FakeKit, no_color: str) -> N
             shown += piece
     os.close(main_end)
     assert child.returncode == 0
-    assert b"lab01 2/3  A two claims" in shown
+    assert re.search(rb"lab01 2/3  \w \w+ claims", shown), "in whatever order they are graded"
     assert (b"\x1b[32m" in shown) == (not no_color)
     assert b"passed   test_a_one" not in shown
 
