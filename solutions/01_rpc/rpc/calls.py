@@ -84,8 +84,7 @@ class OutgoingCall:
                     self._drop_stream()
             raise self._verdict(failure) from failure
         finally:
-            if self._stream is not None:
-                self._drop_stream()
+            self._drop_stream()
 
     def _attempt(self, deadline: float) -> Reply:
         # lab 1 part B

@@ -127,10 +127,7 @@ class FrameAssembler:
             self._payload_length = payload_length
             self._part = self._open_part(header_length)
             return self._take_part()
-        try:
-            header = self._parse(self._small[body:payload])
-        except codec.BAD_DATA as error:
-            raise MalformedFrame(f"the header is {error}") from error
+        header = self._parsed(self._small[body:payload])
         bulk = bytearray(self._small[payload:behind]) if payload_length else b""
         if behind == end:
             behind = self._end = 0
@@ -144,16 +141,20 @@ class FrameAssembler:
         if self._header is None:
             if part.filled < part.length:
                 return None
-            try:
-                self._header = self._parse(part.data)
-            except codec.BAD_DATA as error:
-                raise MalformedFrame(f"the header is {error}") from error
+            self._header = self._parsed(part.data)
             part = self._part = self._open_part(self._payload_length)
         if part.filled < part.length:
             return None
         frame = self._header, part.data if part.length else b""
         self._part = self._header = None
         return frame
+
+    def _parsed(self, data: Buffer) -> Any:
+        # lab 1 part A
+        try:
+            return self._parse(data)
+        except codec.BAD_DATA as error:
+            raise MalformedFrame(f"the header is {error}") from error
 
     def _open_part(self, length: int) -> _Part:
         # lab 1 part A
