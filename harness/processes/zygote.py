@@ -41,19 +41,20 @@ from labkit import codec
 LONGEST_IMPORT = 5  # real seconds; what takes longer is no program for a nursery
 
 # What programs are likely to import, so that no node has to. Of the standard library, so it is nobody's to change.
-LIKELY = (
-    *(
-        "bisect",
-        "concurrent.futures.thread",
-        "hashlib",
-        "heapq",
-        "labkit.protocol",
-        "logging",
-        "queue",
-        "secrets",
-    ),
-    *("selectors", "string", "tempfile", "uuid"),
-)
+LIKELY = [
+    "bisect",
+    "concurrent.futures.thread",
+    "hashlib",
+    "heapq",
+    "labkit.protocol",
+    "logging",
+    "queue",
+    "secrets",
+    "selectors",
+    "string",
+    "tempfile",
+    "uuid",
+]
 
 _LENGTH = struct.Struct(">I")
 

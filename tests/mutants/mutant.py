@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.soak import BUSY
+
 KIT = Path(__file__).resolve().parent.parent.parent
 MUTANTS = Path(__file__).parent
 KEYS = {"title", "lab", "family", "caught_by", "says", "status", "change"}
@@ -70,9 +72,7 @@ class Graded:
     @property
     def too_busy(self) -> bool:
         """Whether some test could not be judged for want of the processor."""
-        return any(
-            test["status"] == "error" and "too busy" in test["message"] for test in self.tests.values()
-        )
+        return any(test["status"] == "error" and BUSY in test["message"] for test in self.tests.values())
 
 
 def read_mutant(path: Path) -> Mutant:
