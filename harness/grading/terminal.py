@@ -102,10 +102,8 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
         return
     rows: list[tuple[str, str]] = [("said", outcome.message), ("expected", outcome.expected)]
     rows += [("seen", outcome.seen), ("witness", outcome.witness), ("why", outcome.why)]
-    if len(group) == 1:
-        rows += [("hint", test.claim.hint), ("read", test.claim.read), ("test", outcome.where or test.name)]
-    else:
-        rows += [("tests", _names(group)), ("read", test.claim.read)]
+    rows += [("hint", test.claim.hint), ("read", test.claim.read)]
+    rows += [("test", outcome.where or test.name) if len(group) == 1 else ("tests", _names(group))]
     rows += [("trace", outcome.trace), ("replay", first.replay)]
     for name, text in rows:
         if text:

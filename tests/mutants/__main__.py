@@ -4,6 +4,7 @@
     python -m tests.mutants --lab lab01 --jobs 4
     python -m tests.mutants --write            also docs/mutants.md, and the fingerprints for "looks like"
     python -m tests.mutants --lab lab01 --write         what they say of this lab
+    python -m tests.mutants --write --results DIR      in several sittings: what DIR holds is not graded again
     python -m tests.mutants --held-out         grades nothing: how good the fingerprints are for mutants left out of them
 
 Exit code 1 when a mutant is not caught by the tests that must catch it, or a graded test catches none.
@@ -12,11 +13,13 @@ Exit code 1 when a mutant is not caught by the tests that must catch it, or a gr
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from harness.grading.looks import load_fingerprints
@@ -47,6 +50,12 @@ def main() -> int:
     parser.add_argument(
         "--held-out", action="store_true", help="judge the fingerprints that are there, and end"
     )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help="keep each result there, and take from there what is not to be graded again; empty it when anything changed",
+    )
     said = parser.parse_args()
     if said.held_out:
         known = load_fingerprints()
@@ -55,7 +64,7 @@ def main() -> int:
     if said.write and said.only:
         parser.error("--write needs all mutants of a lab")
     paths = [path for path in mutants(said.lab or ()) if said.only in path.stem]
-    rows = grade_all(paths, said.jobs)
+    rows = grade_all(paths, said.jobs, said.results)
     problems = [problem for path, graded in rows if (problem := complaint(read_mutant(path), graded))]
     labs: list[str] = said.lab or list(LABS)
     sections = {lab: section(lab, [row for row in rows if row[0].parent.name == lab]) for lab in labs}
@@ -72,10 +81,16 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def grade_all(paths: list[Path], jobs: int) -> list[Row]:
+def grade_all(paths: list[Path], jobs: int, results: Path | None) -> list[Row]:
     def one(path: Path) -> Row:
+        kept = results / path.parent.name / f"{path.stem}.json" if results else None
+        if kept and kept.is_file():
+            return path, Graded(**json.loads(kept.read_text(encoding="utf-8")))
         with tempfile.TemporaryDirectory() as directory:
             graded = grade_mutant(path, Path(directory), whole=True, jobs=1)
+        if kept and not graded.too_busy:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(asdict(graded)), encoding="utf-8")
         print(f"{path.parent.name}/{path.stem}", file=sys.stderr)
         return path, graded
 

@@ -10,7 +10,7 @@ says then what was true before. Three rules keep it from undoing what we know be
 - nor is one that was cloned as shortly ago damaged, because a heartbeat says so: that was the one before.
 
 Of millions of chunks most have the same few servers and versions, so each such group is kept once: a chunk
-costs one entry of one table. To find what a server has no longer means to look at the whole table; that is done
+costs one entry of one table. To find what a server has no longer means to look at every chunk; that is done
 only when the numbers show that something is missing.
 
 Pure: versions are not judged here (see chunks.py), and time is passed in.
@@ -75,9 +75,6 @@ class Replicas:
     def forget(self, server: str) -> None:
         """The server is dead: it has nothing, as far as we know."""
         raise NotImplementedError("lab 2 part E: like dropping all it had")
-
-    def _handles(self, server: str) -> list[int]:
-        return [handle for handle, held in self._held.items() if any(name == server for name, _ in held)]
 
     def _kept(self, group: Group) -> Group:
         if len(self._groups) > MOST_GROUPS:

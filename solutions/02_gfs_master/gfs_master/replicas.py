@@ -10,7 +10,7 @@ says then what was true before. Three rules keep it from undoing what we know be
 - nor is one that was cloned as shortly ago damaged, because a heartbeat says so: that was the one before.
 
 Of millions of chunks most have the same few servers and versions, so each such group is kept once: a chunk
-costs one entry of one table. To find what a server has no longer means to look at the whole table; that is done
+costs one entry of one table. To find what a server has no longer means to look at every chunk; that is done
 only when the numbers show that something is missing.
 
 Pure: versions are not judged here (see chunks.py), and time is passed in.
@@ -18,7 +18,7 @@ Pure: versions are not judged here (see chunks.py), and time is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 Group = tuple[tuple[str, int], ...]  # (server, version) of every replica of a chunk, by server
 
@@ -60,9 +60,12 @@ class Replicas:
                 known += self._put(server, handle, version)
         recent = set[int]() if started else self._recent(server, now) - chunks.keys()
         if self._counts.get(server, 0) > known + len(recent):
-            for handle in self._handles(server):
-                if handle not in recent and (handle not in chunks or handle in damaged):
-                    self.drop(server, handle)
+            gone = {
+                handle: left
+                for handle, left in self._without(server)
+                if handle not in recent and (handle not in chunks or handle in damaged)
+            }
+            self._shrink(server, gone)
 
     def confirm(self, server: str, handle: int, version: int, now: float) -> None:
         """The server answered us that it stores the chunk at `version`."""
@@ -91,23 +94,40 @@ class Replicas:
         # lab 2 part B: out of the table, if it is there
         held = self.of(handle)
         left = tuple(one for one in held if one[0] != server)
-        if left == held:
-            return
-        self.changed.add(handle)
-        self._confirmed.get(server, {}).pop(handle, None)
-        self._counts[server] -= 1
-        if left:
-            self._held[handle] = self._kept(left)
-        else:
-            del self._held[handle]
+        if left != held:
+            self._shrink(server, {handle: left})
 
     def forget(self, server: str) -> None:
         """The server is dead: it has nothing, as far as we know."""
         # lab 2 part E: like dropping all it had
-        for handle in self._handles(server):
-            self.drop(server, handle)
+        self._shrink(server, dict(self._without(server)))
         for table in (self._damaged, self._counts, self._confirmed):
             table.pop(server, None)
+
+    def _without(self, server: str) -> Iterator[tuple[int, Group]]:
+        """Every chunk the server has, with the group that is left without it."""
+        # lab 2 part B
+        # Chunks share their groups, so a million of them take no more than a look at each one's group.
+        known: dict[int, Group] = {}
+        for handle, held in self._held.items():
+            left = known.get(id(held))
+            if left is None:
+                left = known[id(held)] = self._kept(tuple(one for one in held if one[0] != server))
+            if len(left) < len(held):
+                yield handle, left
+
+    def _shrink(self, server: str, left: Mapping[int, Group]) -> None:
+        """These chunks lost their replica on the server; this is left of their groups."""
+        # lab 2 part B
+        self.changed.update(left)
+        confirmed = self._confirmed.get(server, {})
+        self._counts[server] = self._counts.get(server, 0) - len(left)
+        for handle, group in left.items():
+            confirmed.pop(handle, None)
+            if group:
+                self._held[handle] = group
+            else:
+                del self._held[handle]
 
     def _put(self, server: str, handle: int, version: int) -> bool:
         """Whether it was there already."""
@@ -131,9 +151,6 @@ class Replicas:
         recent = {handle: then for handle, then in confirmed.items() if now - then < self._settle}
         self._confirmed[server] = recent
         return set(recent)
-
-    def _handles(self, server: str) -> list[int]:
-        return [handle for handle, held in self._held.items() if any(name == server for name, _ in held)]
 
     def _kept(self, group: Group) -> Group:
         if len(self._groups) > MOST_GROUPS:
