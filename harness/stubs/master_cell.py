@@ -16,14 +16,16 @@ from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
+from harness.patience import Deadline
 from harness.stubs.cell import Call
 from harness.stubs.chunkserver import MASTER, StubChunkserver
 from harness.stubs.peer import ScriptedPeer
 from labkit.errors import RemoteError
 
 STEP = 4.0
-PATIENCE = 30.0  # real seconds
-QUIET = 0.3  # real seconds in which what must not happen would have happened, on most machines
+PATIENCE = 30.0  # seconds of patience
+LONGEST = 300.0  # virtual seconds in which a master does whatever it does by itself
+QUIET = 0.3  # seconds of patience in which what must not happen would have happened, on most machines
 
 
 class MasterCell:
@@ -88,15 +90,19 @@ class MasterCell:
         """Time passes while these servers, and no others, go on reporting."""
         end = self.cluster.now() + seconds
         while self.cluster.now() < end:
-            self.cluster.advance(STEP)
+            self.cluster.advance(min(STEP, seconds))
             for server in servers:
                 server.heartbeat(keep=keep)
 
     def patiently(self, method: str, servers: Sequence[StubChunkserver], **args: Any) -> dict[str, Any]:
-        """Ask again while the master says that it cannot yet."""
+        """Ask again while the master says that it cannot yet. Time passes, too, while it waits for one that is away."""
         for _ in range(40):
+            call = self.begin(method, **args)
+            if not call.wait(QUIET):
+                while not self._rests(call):
+                    self.pass_time(1.0, servers)
             try:
-                return self.ask(method, **args)
+                return call.result()
             except RemoteError as error:
                 if error.code != "no_replica":
                     raise
@@ -108,17 +114,24 @@ class MasterCell:
     def eventually(
         self, condition: Callable[[], bool], what: str, servers: Sequence[StubChunkserver] | None = None
     ) -> None:
-        """Time passes, a second at once and slowly, until `condition()`; LabFailure that `what` did not happen."""
-        give_up = time.monotonic() + PATIENCE
-        pause = 0.02
+        """Time passes, a second at once, until `condition()`; LabFailure that `what` did not happen."""
+        deadline, end = Deadline(PATIENCE), self.cluster.now() + LONGEST
         while not condition():
-            if time.monotonic() > give_up:
+            if self.cluster.now() > end or deadline.passed():
                 raise LabFailure(f"{what} did not happen, however much time passed")
-            time.sleep(pause)
-            pause = min(2 * pause, 0.3)
-            self.cluster.advance(1.0)
-            for server in self.servers if servers is None else servers:
-                server.heartbeat()
+            self._rests()
+            self.pass_time(1.0, self.servers if servers is None else servers)
+
+    def _rests(self, call: Call | None = None) -> bool:
+        """Wait until the master does nothing any more but wait, though not for long; whether the call has ended."""
+        deadline = Deadline(QUIET)
+        while not deadline.passed():
+            if call is not None and call.done:
+                return True
+            if self.cluster.quiet():
+                break
+            time.sleep(0.001)
+        return False
 
     def restart(self) -> None:
         self.cluster.restart(MASTER)
