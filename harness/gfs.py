@@ -22,6 +22,7 @@ from harness.history import Event, Fault, History, Meta
 from harness.network.frame import REPLY, REQUEST, Frame
 from harness.patience import ORDINARY, now
 from harness.truth import MASTER, Truth
+from harness.wire import replicas_seen
 from harness.workload import Operation, Workload
 from labkit import Limits
 
@@ -207,7 +208,10 @@ class Gfs:
         return verdict
 
     def collect(self, paths: Iterable[str]) -> History:
-        """The history so far with the final truth of these files, read over the wire."""
+        """The history so far with the final truth of these files, read over the wire.
+
+        Of leases and secondaries it tells only if the journal has everything: one lease unseen could mislead.
+        """
         meta = Meta(
             seed=0,
             chunk_size=self.limits.chunk_size,
@@ -216,6 +220,9 @@ class Gfs:
             cache_lifetime=self.limits.location_cache,
         )
         events: list[Event] = [*self.workload.events(), *self._faults]
+        network = self.cluster.network
+        if network.complete:
+            events += replicas_seen(network.journal)
         for path in paths:
             events += self._dump(path)
         return History.of(meta, events)

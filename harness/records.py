@@ -43,6 +43,14 @@ def frame(writer: int, sequence: int, content: bytes) -> bytes:
     return RECORD.pack(RECORD_MAGIC, len(content), checksum, writer, sequence) + content
 
 
+def begun(start: bytes) -> tuple[RecordId, int] | None:
+    """Which record begins with these bytes, and how long it is, header included; None for what begins no record."""
+    if len(start) < RECORD.size or not start.startswith(RECORD_MAGIC):
+        return None
+    _, length, _, writer, sequence = RECORD.unpack_from(start)
+    return record_id(writer, sequence), RECORD.size + length
+
+
 def page(writer: int, sequence: int, size: int) -> bytes:
     """`size` bytes, a multiple of CELL, for a plain write: the same cell again and again."""
     return (b"{%06d-%06d}\n" % (writer, sequence)) * (size // CELL)

@@ -16,8 +16,8 @@ from harness.checker.anomaly import Guarantee
 from harness.checker.drawing import dot
 from harness.checker.evidence import Evidence
 from harness.checker.guarantees import BASE, STRICT
-from harness.checker.models import lattice, models, name
-from harness.history import History
+from harness.checker.models import DEMANDS, lattice, models, name
+from harness.history import Handle, History
 
 HISTORIES = Path(__file__).parent / "histories"
 GOOD = sorted((HISTORIES / "ok").glob("*.jsonl"))
@@ -47,6 +47,7 @@ OPERATIONS = {
     "reordered-chunks": 2,
     "sequence-cycle": 4,
     "unlinearizable-log": 3,
+    "unrecovered-record": 2,
 }
 
 # What a violation may bring along: two records at one offset cannot both be there.
@@ -58,6 +59,7 @@ CONSEQUENCES = {
     "outdated-read": {"unlinearizable-log"},
     "reordered-chunks": {"unlinearizable-log"},
     "sequence-cycle": {"unlinearizable-log", "outdated-read"},
+    "unrecovered-record": {"partial-record"},
 }
 
 
@@ -231,9 +233,48 @@ def standing(stem: str) -> Verdict:
 
 
 def test_clean_run_satisfies_every_model() -> None:
-    verdict = standing("doubly-acknowledged-offset-adjacent")
-    assert len(verdict.standing.satisfied) == len(list(models())) == 72
+    verdict = standing("unrecovered-record-taken-over")
+    assert len(verdict.standing.satisfied) == len(list(models())) == 144
+    (strongest,) = verdict.standing.strongest
+    assert strongest == "gfs+no-duplicates+all-or-none+recovery+failed-means-absent+linearizable"
+
+
+def test_what_the_history_does_not_show_satisfies_no_demand_and_breaks_none() -> None:
+    history = good("doubly-acknowledged-offset-adjacent")
+    verdict = check(history)
+    assert verdict.valid and not verdict.standing.shortfalls
+    assert len(verdict.standing.satisfied) == 72
     assert verdict.standing.strongest == ("gfs+no-duplicates+all-or-none+failed-means-absent+linearizable",)
+    ((demand, why),) = verdict.standing.unjudged
+    assert demand == "recovery" and "no lease of chunk 0 of /log was seen" in why
+    assert "recovery is not judged: no lease" in explain(verdict, history)
+
+
+def test_a_lease_of_another_chunk_is_no_evidence_for_this_one() -> None:
+    history = good("unrecovered-record-taken-over")
+    others = tuple(replace(grant, handle=Handle(8)) for grant in history.grants)
+    assert check(replace(history, grants=others)).standing.unjudged
+    assert not check(history).standing.unjudged
+
+
+def test_the_witness_of_an_unrecovered_record_says_who_had_it_and_who_came_next() -> None:
+    history = History.load(HISTORIES / "beyond" / "unrecovered-record.jsonl")
+    (anomaly,) = check(history).standing.shortfalls
+    assert anomaly.sentence.startswith("cs2 had c1-2 at 200 when cs3 became primary of version 3;")
+    assert [operation.op for operation in anomaly.witness.operations] == [2, 3]
+    had, offered = anomaly.witness.moments
+    assert had == (2.2, "cs2 has c1-2 at 200, at version 2")
+    assert offered == (70.0, "the lease is offered to cs3 with cs2, at version 3")
+    assert "cs2 has c1-2 at 200" in dot([anomaly])
+    text = explain(replace(check(history), anomalies=(anomaly,)), history)
+    assert "70.000  the lease is offered to cs3 with cs2" in text
+
+
+def test_who_was_left_out_once_need_not_have_been_asked() -> None:
+    history = History.load(HISTORIES / "beyond" / "unrecovered-record.jsonl")
+    without = replace(history.grants[1], version=4, secondaries=(), time=72.0)
+    verdict = check(replace(history, grants=(*history.grants, without)))
+    assert not verdict.standing.shortfalls
 
 
 @pytest.mark.parametrize(
@@ -265,7 +306,7 @@ def test_what_gfs_allows_breaks_stricter_models(stem: str, strongest: str, short
 def test_models_are_named_by_what_they_add() -> None:
     assert name(frozenset()) == "gfs"
     assert name(frozenset({Name.DUPLICATE_RECORD, Name.PARTIAL_RECORD})) == "gfs+no-duplicates+all-or-none"
-    assert len(set(map(name, models()))) == 72
+    assert len(set(map(name, models()))) == 144
 
 
 def test_models_form_a_lattice() -> None:
@@ -279,6 +320,8 @@ def test_a_run_satisfies_just_what_is_below_its_strongest_model() -> None:
     for path in (*GOOD, *BEYOND):
         verdict = check(History.load(path))
         broken = {anomaly.name for anomaly in verdict.standing.shortfalls}
+        unjudged = {slug for slug, _ in verdict.standing.unjudged}
+        broken |= {anomaly for anomaly, slug in DEMANDS.items() if slug in unjudged}
         assert verdict.standing.satisfied == tuple(name(model) for model in models() if not model & broken)
 
 

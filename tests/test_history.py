@@ -11,7 +11,9 @@ from harness.history import (
     Chunk,
     Complete,
     Fault,
+    Grant,
     Handle,
+    Held,
     History,
     HistoryError,
     InvokeAppend,
@@ -49,6 +51,16 @@ SCAN = {
 }
 SCANNED = {"type": "complete", "op": 2, "time": 2.2, "outcome": "ok", "records": [["c1-1", 4096]]}
 CHUNK = {"type": "chunk", "path": "/log", "index": 0, "handle": 7, "version": 3, "replicas": ["cs1", "cs2"]}
+GRANT = {"type": "grant", "time": 1.1, "handle": 7, "version": 2, "primary": "cs1", "secondaries": ["cs2"]}
+HELD = {
+    "type": "held",
+    "time": 1.3,
+    "handle": 7,
+    "version": 2,
+    "server": "cs2",
+    "offset": 0,
+    "record": "c1-1",
+}
 REPLICA = {
     "type": "replica",
     "handle": 7,
@@ -68,6 +80,8 @@ def recorded() -> History:
         META,
         [
             InvokeAppend(OpId(1), "c1", 1.25, "/log", RecordId("c1-1"), 200),
+            Grant(1.1, Handle(7), 2, "cs1", ("cs2", "cs3")),
+            Held(1.35, Handle(7), 2, "cs2", 0, RecordId("c1-1")),
             Fault(1.4, "crash cs2"),
             Complete(OpId(1), 1.5, Outcome.OK, offset=4096, attempts=2),
             InvokeScan(OpId(2), "c2", 2.0, "/log", True),
@@ -149,6 +163,12 @@ def segments(*tiles: list[object], length: int = 300) -> dict[str, object]:
             [CHUNK | {"replicas": ["cs1", "cs1"]}],
             'line 2: "replicas" must be a list of different server names',
         ),
+        ([GRANT | {"primary": None}], 'line 2: "primary" must be a string'),
+        (
+            [GRANT | {"secondaries": ["cs2", 3]}],
+            'line 2: "secondaries" must be a list of different server names',
+        ),
+        ([HELD | {"offset": -1}], 'line 2: "offset" must be an integer of at least 0'),
         ([REPLICA, REPLICA], "line 3: the replica of handle 7 on cs1 is dumped twice"),
         ([segments([0, 200, "hole", ""])], 'line 2: "segments" must hold [start, length, kind, content]'),
         ([segments([0, 200, "padding", ""], [100, 200, "padding", ""])], "line 2: segments of the replica"),

@@ -10,7 +10,7 @@ import pytest
 from harness.cluster import Cluster
 from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
 from harness.network.faults import Aim
-from harness.network.frame import encode
+from harness.network.frame import GLIMPSE, encode
 from harness.network.raw import RawPeer
 from harness.workspace import Workspace
 
@@ -30,6 +30,20 @@ def test_frames_go_there_and_back_and_into_the_journal(cluster: Cluster) -> None
     assert (header["method"], header["xid"], header["epoch"], payload) == ("add", [7, 1], None, b"bulk")
     (frame,) = cluster.network.frames("add", sender="tester", receiver="node")
     assert frame.xid == (7, 1)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_the_journal_has_a_glimpse_of_the_payload(cluster: Cluster, watched: bool) -> None:
+    """Whether a fault makes the proxy look at the frame or not, and nothing of what comes behind it."""
+    if watched:
+        cluster.network.watch(Aim("add", "request", times=None))
+    sent = bytes(range(100))
+    with RawPeer(cluster.network).connect("node") as node:
+        for number, payload in enumerate((sent, sent[:5], b""), start=1):
+            node.request("add", xid=(7, number), payload=payload)
+            node.receive()
+    seen = [frame.glimpse for frame in cluster.network.frames("add", sender="tester")]
+    assert seen == [sent[:GLIMPSE], sent[:5], b""]
 
 
 def test_replies_to_others_are_skipped(cluster: Cluster) -> None:

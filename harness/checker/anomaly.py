@@ -43,6 +43,7 @@ class Name(str, Enum):
     REORDERED_CHUNKS = "reordered-chunks"
     SEQUENCE_CYCLE = "sequence-cycle"
     UNLINEARIZABLE_LOG = "unlinearizable-log"
+    UNRECOVERED_RECORD = "unrecovered-record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Witness:
     """The operations, the servers and the file offsets (start, end) that show the anomaly.
 
     `edges` say how the operations, by their numbers here, contradict each other: one stands before the other because.
+    `moments` are what else happened, and when.
     """
 
     operations: tuple[Operation, ...] = ()
@@ -68,6 +70,7 @@ class Witness:
     offsets: tuple[tuple[int, int], ...] = ()
     table: Table | None = None
     edges: tuple[tuple[int, int, str], ...] = ()
+    moments: tuple[tuple[float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,22 @@ class Anomaly:
     witness: Witness
 
 
+def _nothing(_: Evidence) -> Iterator[str]:
+    yield from ()
+
+
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """One promise. `find` yields its violations, the cheapest to explain first if it can choose."""
+    """One promise. `find` yields its violations, the cheapest to explain first if it can choose.
+
+    `unseen` yields why the history does not show enough to say that there are none.
+    """
 
     name: Name
     claim: str
     section: str
     find: Callable[[Evidence], Iterator[Finding]]
+    unseen: Callable[[Evidence], Iterator[str]] = _nothing
 
     def anomalies(self, evidence: Evidence) -> list[Anomaly]:
         return [

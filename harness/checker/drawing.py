@@ -41,6 +41,9 @@ def _cluster(number: int, anomaly: Anomaly) -> Iterator[str]:
         yield f"a{number}_{at} [label={_quoted(label)}];"
     for one, other, why in witness.edges:
         yield f"a{number}_{one} -> a{number}_{other} [label={_quoted(why)}];"
+    if witness.moments:
+        label = "\n".join(f"{time:.3f} {what}" for time, what in witness.moments)
+        yield f"a{number}_m [shape=note, label={_quoted(label)}];"
     for at, server in enumerate(witness.replicas):
         label = "\n".join([server, *_shown(anomaly, server)])
         yield f"a{number}_r{at} [shape=note, label={_quoted(label)}];"

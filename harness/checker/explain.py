@@ -91,6 +91,7 @@ def _timeline(witness: Witness, history: History) -> Iterator[str]:
         return
     start = min(operation.invoked for operation in operations)
     moments = [moment for operation in operations for moment in _moments(operation)]
+    moments += witness.moments
     # What a disk holds in the end may be the work of any fault until the end.
     end = math.inf if witness.replicas else max(time for time, _ in moments)
     faults = [fault for fault in history.faults if start <= fault.time <= end]
@@ -142,6 +143,8 @@ def _summary(verdict: Verdict) -> Iterator[str]:
     )
     more = f", and {len(standing.satisfied) - 1} weaker ones" if len(standing.satisfied) > 1 else ""
     yield f"strongest model satisfied: {', '.join(standing.strongest) or 'none'}{more}"
+    for demand, why in standing.unjudged:
+        yield f"   {demand} is not judged: {why}"
     for shortfall in standing.shortfalls[:MOST_REGIONS]:
         yield f"   beyond GFS, {shortfall.name.value}: {shortfall.sentence}"
         yield from (f"     {line}" for line in drawn(shortfall))

@@ -5,7 +5,8 @@ others: a linearizable log is sequentially consistent, has no stale reads, and n
 by inclusion of their demands, the models are a lattice with GFS at the bottom; a run that satisfies a model
 satisfies all the weaker ones, and the strongest it satisfied says everything.
 
-Invariant: only a run that is valid in the base model satisfies any.
+Invariant: only a run that is valid in the base model satisfies any, and none satisfies a demand that its history does not
+show enough to judge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from itertools import combinations, islice
 
 from harness.checker.anomaly import Anomaly, Name
 from harness.checker.evidence import Evidence
@@ -23,6 +24,7 @@ from harness.checker.guarantees import STRICT
 DEMANDS = {
     Name.DUPLICATE_RECORD: "no-duplicates",
     Name.PARTIAL_RECORD: "all-or-none",
+    Name.UNRECOVERED_RECORD: "recovery",
     Name.OUTDATED_READ: "no-stale-reads",
     Name.TRACE_OF_FAILURE: "failed-means-absent",
     Name.REORDERED_CHUNKS: "chunks-in-order",
@@ -42,12 +44,13 @@ Model = frozenset[Name]
 class Standing:
     """`satisfied`: all models the run satisfied, weakest first. `strongest`: those that no other includes.
 
-    `shortfalls`: examples of what keeps the run out of the others.
+    `shortfalls`: examples of what keeps the run out of the others. `unjudged`: demands nobody can judge here, and why.
     """
 
     satisfied: tuple[str, ...] = ()
     strongest: tuple[str, ...] = ()
     shortfalls: tuple[Anomaly, ...] = ()
+    unjudged: tuple[tuple[str, str], ...] = ()
 
 
 def name(model: Model) -> str:
@@ -75,7 +78,8 @@ def standing(evidence: Evidence) -> Standing:
     """Where a run that is valid in the base model stands in the lattice."""
     shortfalls = [anomaly for guarantee in STRICT for anomaly in guarantee.anomalies(evidence)]
     broken = {anomaly.name for anomaly in shortfalls}
-    kept = frozenset(DEMANDS) - broken
+    unseen = {guarantee.name: why for guarantee in STRICT for why in islice(guarantee.unseen(evidence), 1)}
+    kept = frozenset(DEMANDS) - broken - unseen.keys()
     # What includes a demand that broke is broken itself, whatever its own search says.
     kept = frozenset(demand for demand in kept if kept.issuperset(INCLUDES.get(demand, ())))
     below = downwards(lattice(), kept)
@@ -83,4 +87,5 @@ def standing(evidence: Evidence) -> Standing:
         tuple(name(model) for model in models() if model in below),
         (name(kept),),
         tuple(shortfalls),
+        tuple((DEMANDS[anomaly], why) for anomaly, why in unseen.items()),
     )

@@ -101,6 +101,9 @@ def _judge(gfs: Gfs, model: str) -> None:
         raise LabFailure(
             f"the run does not satisfy the model {model}",
             seen="; ".join(
-                f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls
+                [
+                    *(f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls),
+                    *(f"{demand} is not judged: {why}" for demand, why in verdict.standing.unjudged),
+                ]
             ),
         )

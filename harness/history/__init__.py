@@ -3,7 +3,7 @@
 A history is a file of JSON lines. The first line is the `meta` object. `invoke` and `complete` lines
 bracket each operation, stamped with the harness's virtual clock *before* the request went to the client
 node and *after* its answer came back, so they hold whatever the student's code does. `fault` lines only
-help to explain. `chunk` and `replica` lines are the final truth, read over the wire once all is healed.
+help to explain. `grant` and `held` lines are what the wire showed of leases and of secondaries. `chunk` and `replica` lines are the final truth, read over the wire once all is healed.
 
 Invariant: a `History` is well formed. Operations, records, chunks and replicas are unique, no operation
 completes before it is invoked, and the segments of a replica tile it from 0 to its length. Whatever breaks
@@ -26,7 +26,9 @@ from harness.history.events import (
     DataId,
     Event,
     Fault,
+    Grant,
     Handle,
+    Held,
     HistoryError,
     Invoke,
     InvokeAppend,
@@ -50,7 +52,9 @@ __all__ = [
     "DataId",
     "Event",
     "Fault",
+    "Grant",
     "Handle",
+    "Held",
     "History",
     "HistoryError",
     "Invoke",
@@ -81,6 +85,8 @@ class History:
     chunks: tuple[Chunk, ...] = ()
     replicas: tuple[Replica, ...] = ()
     writes: tuple[Write, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    held: tuple[Held, ...] = ()
 
     @classmethod
     def of(cls, meta: Meta, events: Iterable[Event]) -> History:
@@ -118,6 +124,8 @@ class History:
             del meta["note"]
         timed = [row for op in (*self.appends, *self.scans, *self.writes) for row in operation_rows(op)]
         timed += [(fault.time, 1, plain_row(fault, "fault")) for fault in self.faults]
+        timed += [(grant.time, 1, plain_row(grant, "grant")) for grant in self.grants]
+        timed += [(held.time, 1, plain_row(held, "held")) for held in self.held]
         timed.sort(key=lambda entry: entry[:2])
         yield json.dumps(meta)
         for _, _, row in timed:
@@ -149,4 +157,6 @@ class History:
             tuple(assembly.chunks),
             tuple(assembly.replicas),
             tuple(assembly.writes),
+            tuple(assembly.grants),
+            tuple(assembly.held),
         )

@@ -7,6 +7,8 @@ from harness.history.events import (
     Complete,
     Event,
     Fault,
+    Grant,
+    Held,
     Invoke,
     InvokeAppend,
     InvokeScan,
@@ -32,6 +34,8 @@ class Assembly:
         self.scans: list[Scan] = []
         self.writes: list[Write] = []
         self.faults: list[Fault] = []
+        self.grants: list[Grant] = []
+        self.held: list[Held] = []
         self.chunks: list[Chunk] = []
         self.replicas: list[Replica] = []
 
@@ -62,6 +66,10 @@ class Assembly:
             )
             self._once(f"handle {event.handle} stands for two chunks", "handle", event.handle)
             self.chunks.append(event)
+        elif isinstance(event, Grant):
+            self.grants.append(event)
+        elif isinstance(event, Held):
+            self.held.append(event)
         else:
             who = f"the replica of handle {event.handle} on {event.server}"
             self._once(f"{who} is dumped twice", "replica", event.handle, event.server)

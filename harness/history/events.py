@@ -118,6 +118,32 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """The wire showed that the master offered the lease of a chunk at `version`: its primary, and all other replicas."""
+
+    time: float
+    handle: Handle
+    version: int
+    primary: str
+    secondaries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The wire showed that a server had a record at chunk offset `offset`, durably: it said yes to that mutation.
+
+    `version` is that of the mutation. Whoever records this leaves out what a later clone onto the server replaced.
+    """
+
+    time: float
+    handle: Handle
+    version: int
+    server: str
+    offset: int
+    record: RecordId
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk as the master described it in the end: its current version and who holds it."""
 
@@ -140,4 +166,4 @@ class Replica:
 
 
 Invoke = InvokeAppend | InvokeScan | InvokeWrite
-Event = Invoke | Complete | Fault | Chunk | Replica
+Event = Invoke | Complete | Fault | Grant | Held | Chunk | Replica

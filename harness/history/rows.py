@@ -14,7 +14,9 @@ from harness.history.events import (
     DataId,
     Event,
     Fault,
+    Grant,
     Handle,
+    Held,
     HistoryError,
     Invoke,
     InvokeAppend,
@@ -33,7 +35,7 @@ from harness.history.operations import Append, Operation, Scan, Write
 FORMAT = 1
 
 
-def plain_row(item: Fault | Chunk | Replica, kind: str) -> dict[str, object]:
+def plain_row(item: Fault | Grant | Held | Chunk | Replica, kind: str) -> dict[str, object]:
     row: dict[str, object] = {"type": kind}
     return row | {name: getattr(item, name) for name in type(item).__slots__}
 
@@ -189,17 +191,39 @@ class Row:
     def fault(self) -> Fault:
         return Fault(self.seconds("time"), self.text("what"))
 
-    def chunk(self) -> Chunk:
-        names = self.items("replicas")
-        servers = tuple(name for name in names if isinstance(name, str))
+    def grant(self) -> Grant:
+        return Grant(
+            self.seconds("time"),
+            Handle(self.integer("handle")),
+            self.integer("version"),
+            self.text("primary"),
+            self.servers("secondaries"),
+        )
+
+    def held(self) -> Held:
+        return Held(
+            self.seconds("time"),
+            Handle(self.integer("handle")),
+            self.integer("version"),
+            self.text("server"),
+            self.integer("offset"),
+            RecordId(sys.intern(self.text("record"))),
+        )
+
+    def servers(self, name: str) -> tuple[str, ...]:
+        names = self.items(name)
+        servers = tuple(one for one in names if isinstance(one, str))
         if len(set(servers)) != len(names):
-            raise self.error('"replicas" must be a list of different server names')
+            raise self.error(f'"{name}" must be a list of different server names')
+        return servers
+
+    def chunk(self) -> Chunk:
         return Chunk(
             self.text("path"),
             self.integer("index"),
             Handle(self.integer("handle")),
             self.integer("version"),
-            servers,
+            self.servers("replicas"),
         )
 
     def replica(self) -> Replica:
@@ -226,6 +250,8 @@ _DECODERS = {
     "invoke": Row.invoke,
     "complete": Row.complete,
     "fault": Row.fault,
+    "grant": Row.grant,
+    "held": Row.held,
     "chunk": Row.chunk,
     "replica": Row.replica,
 }

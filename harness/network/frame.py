@@ -12,22 +12,27 @@ from typing import Any, cast
 
 import msgpack
 
-from labkit.protocol import MAX_HEADER, MAX_PAYLOAD
+from labkit.protocol import MAX_HEADER, MAX_PAYLOAD, RECORD
 
 PREFIX = struct.Struct(">II")
 
 REQUEST, REPLY = "request", "reply"
+GLIMPSE = (
+    RECORD.size
+)  # bytes of a payload that the journal keeps: who wrote a record, and its number, are among them
 
 
 class Frame:
     """One message on its way. `time` is virtual; `fate` says in a word what the harness did with it.
 
     A reply carries the method of the request it answers. `header` is whatever the sender wrote, believed in nothing.
+    `glimpse` are the first bytes of the payload, as far as they came together with the header.
     """
 
     __slots__ = (
         "connection",
         "fate",
+        "glimpse",
         "header",
         "kind",
         "method",
@@ -47,11 +52,13 @@ class Frame:
         size: int,
         connection: int,
         time: float,
+        glimpse: bytes = b"",
     ) -> None:
         self.kind = kind
         self.sender = sender
         self.receiver = receiver
         self.header = header
+        self.glimpse = glimpse
         self.xid = _key(header.get("xid"))
         self.method = str(header.get("method", "?"))
         self.size = size

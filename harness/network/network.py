@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from harness.network.faults import Aim, Drop, Fault, Hold, Partition, Sometimes, Watch, When
 from harness.network.frame import REQUEST, Frame
-from harness.network.proxy import Proxy
+from harness.network.proxy import JOURNAL_LENGTH, Proxy
 
 
 class Network:
@@ -32,6 +32,11 @@ class Network:
                 frame.method = methods.get(key, "?")
             frames.append(frame)
         return frames
+
+    @property
+    def complete(self) -> bool:
+        """Whether the journal still holds everything that passed."""
+        return len(self.proxy.journal) < JOURNAL_LENGTH
 
     def frames(
         self,

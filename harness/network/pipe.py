@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from harness.network.faults.base import PASS, Fate
-from harness.network.frame import PREFIX, REQUEST, Frame, decode_header, plausible
+from harness.network.frame import GLIMPSE, PREFIX, REQUEST, Frame, decode_header, plausible
 
 if TYPE_CHECKING:
     from harness.network.connection import Connection
@@ -90,9 +90,8 @@ class Pipe:
         header_size, payload_size = PREFIX.unpack_from(buffer)
         if PREFIX.size + header_size + payload_size != count or not header_size:
             return False
-        proxy.journal.append(
-            (proxy.time.now(), self, bytes(buffer[PREFIX.size : PREFIX.size + header_size]), count)
-        )
+        seen = bytes(buffer[PREFIX.size : min(PREFIX.size + header_size + GLIMPSE, count)])
+        proxy.journal.append((proxy.time.now(), self, seen, header_size, count))
         self._write(buffer[:count])
         return True
 
@@ -137,7 +136,7 @@ class Pipe:
             return self._keep_head(data, whole)
         self._head.clear()
         size = start + payload_size
-        frame = self._identify(bytes(joined[PREFIX.size : start]), size)
+        frame = self._identify(bytes(joined[PREFIX.size : min(start + GLIMPSE, size)]), header_size, size)
         fate = PASS
         for fault in self._proxy.faults:
             wanted = fault.fate(frame)
@@ -165,8 +164,8 @@ class Pipe:
             self._head += data
         return len(data)
 
-    def _identify(self, header: bytes, size: int) -> Frame:
-        frame = self.frame(self._proxy.time.now(), header, size)
+    def _identify(self, seen: bytes, header_size: int, size: int) -> Frame:
+        frame = self.frame(self._proxy.time.now(), seen, header_size, size)
         self._proxy.journal.append(frame)
         key = (frame.connection, frame.xid)
         methods = self._proxy.methods
@@ -178,9 +177,11 @@ class Pipe:
             frame.method = methods.get(key) or self._proxy.method_of(key)
         return frame
 
-    def frame(self, now: float, header: bytes, size: int) -> Frame:
+    def frame(self, now: float, seen: bytes, header_size: int, size: int) -> Frame:
+        """Of `size` bytes in all; `seen` are its header and the glimpse of its payload."""
+        header, glimpse = decode_header(seen[:header_size]), seen[header_size:]
         return Frame(
-            self.kind, self.sender, self.receiver, decode_header(header), size, self.connection.number, now
+            self.kind, self.sender, self.receiver, header, size, self.connection.number, now, glimpse
         )
 
     def _collect(self, data: memoryview) -> int:

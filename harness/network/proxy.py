@@ -29,7 +29,7 @@ JOURNAL_LENGTH = 200_000
 
 _BUFFER = 256 * 1024
 
-Undecoded = tuple[float, Pipe, bytes, int]  # time, pipe, header, size of the frame
+Undecoded = tuple[float, Pipe, bytes, int, int]  # time, pipe, header and glimpse; sizes of header and frame
 
 
 class Proxy:
@@ -184,10 +184,10 @@ class Proxy:
         """The method of a request that passed before any fault made us decode: look back."""
         for entry in reversed(self.journal):
             if isinstance(entry, tuple):
-                now, pipe, header, size = entry
+                now, pipe, *rest = entry
                 if pipe.connection.number != key[0] or pipe.kind != REQUEST:
                     continue
-                entry = pipe.frame(now, header, size)
+                entry = pipe.frame(now, *rest)
             if entry.kind == REQUEST and (entry.connection, entry.xid) == key:
                 return entry.method
         return "?"

@@ -27,6 +27,7 @@ from harness.checker.guarantees import (
     trace_of_failure,
     unexplained_inconsistency,
     unlinearizable_log,
+    unrecovered_record,
 )
 
 BASE: tuple[Guarantee, ...] = (
@@ -48,6 +49,7 @@ BASE: tuple[Guarantee, ...] = (
 STRICT: tuple[Guarantee, ...] = (
     duplicate_record.GUARANTEE,
     partial_record.GUARANTEE,
+    unrecovered_record.GUARANTEE,
     outdated_read.GUARANTEE,
     trace_of_failure.GUARANTEE,
     reordered_chunks.GUARANTEE,
