@@ -11,7 +11,9 @@ from harness.history import (
     Append,
     Chunk,
     DataId,
+    Grant,
     Handle,
+    Held,
     History,
     Kind,
     Meta,
@@ -148,7 +150,37 @@ def append_histories(draw: st.DrawFn) -> History:
     appends.sort(key=lambda one: (one.invoked, one.op))
     scans.sort(key=lambda one: (one.invoked, one.op))
     meta = replace(META, record_limit=2) if rarely(draw, 12) else META
-    return History(meta, tuple(appends), tuple(scans), (), tuple(chunks), tuple(replicas))
+    grants, held = succession(draw, chunks, appends, clock)
+    return History(
+        meta,
+        tuple(appends),
+        tuple(scans),
+        (),
+        tuple(chunks),
+        tuple(replicas),
+        grants=tuple(grants),
+        held=tuple(held),
+    )
+
+
+def succession(
+    draw: st.DrawFn, chunks: list[Chunk], appends: list[Append], end: int
+) -> tuple[list[Grant], list[Held]]:
+    """Leases of these chunks, and who had what, in no order: mostly where it was acknowledged, and by anybody."""
+    grants: list[Grant] = []
+    held: list[Held] = []
+    for chunk in chunks:
+        for _ in range(draw(st.integers(0, 3))):
+            names = draw(st.permutations(("cs1", "cs2", "cs3")))[: draw(st.sampled_from((3, 3, 2, 1)))]
+            time, version = float(draw(st.integers(0, end))), draw(st.integers(1, 4))
+            grants.append(Grant(time, chunk.handle, version, names[0], tuple(names[1:])))
+        for append in appends:
+            if rarely(draw, 3):
+                place = draw(st.integers(0, SIZE - 1)) if append.offset is None else append.offset % SIZE
+                time, version = float(draw(st.integers(0, end))), draw(st.integers(1, 3))
+                server = draw(st.sampled_from(("cs1", "cs2", "cs3")))
+                held.append(Held(time, chunk.handle, version, server, place, append.record))
+    return grants, held
 
 
 @st.composite

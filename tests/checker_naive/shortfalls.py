@@ -22,6 +22,7 @@ from tests.checker_naive.guarantees import (
     cyclic,
     divergent,
     doubly_acknowledged,
+    extents,
     lost_append,
     lost_write,
     mingled,
@@ -35,6 +36,7 @@ from tests.checker_naive.guarantees import (
     straddling,
     torn,
     unexplained,
+    whole,
 )
 
 
@@ -55,6 +57,25 @@ def partial(evidence: Evidence) -> bool:
         for view in evidence.views
         for region in merge([replica.segments for replica in view.current])
     )
+
+
+def unrecovered(evidence: Evidence) -> bool:
+    """A server had a record, nobody left it out since, a new primary was at work, and the record is not on all."""
+    for view in evidence.views:
+        grants = [grant for grant in evidence.history.grants if grant.handle == view.chunk.handle]
+        for held in evidence.history.held:
+            later = [grant for grant in grants if grant.version > held.version]
+            kept = all(held.server in (grant.primary, *grant.secondaries) for grant in later)
+            work = any(
+                append.invoked > grant.time and start >= held.offset
+                for grant in later
+                for start, _, append in extents(evidence, view)
+            )
+            append = evidence.appends.get(held.record)
+            if held.handle == view.chunk.handle and kept and work and append and append.path == view.chunk.path:
+                if not all(whole(replica, held.offset, append) for replica in view.current):
+                    return True
+    return False
 
 
 def outdated_read(evidence: Evidence) -> bool:
@@ -158,4 +179,5 @@ DEFINITIONS: dict[Name, Callable[[Evidence], bool]] = {
     Name.REORDERED_CHUNKS: reordered,
     Name.SEQUENCE_CYCLE: sequence_cycle,
     Name.UNLINEARIZABLE_LOG: unlinearizable,
+    Name.UNRECOVERED_RECORD: unrecovered,
 }

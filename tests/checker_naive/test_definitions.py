@@ -13,7 +13,7 @@ from harness.history import (
     History,
 )
 from tests.checker_naive.drawn import META, append_histories, write_histories
-from tests.checker_naive.guarantees import EXHAUSTIVE
+from tests.checker_naive.guarantees import EXHAUSTIVE, extents
 from tests.checker_naive.shortfalls import DEFINITIONS
 
 
@@ -28,6 +28,11 @@ def compare(history: History) -> set[Name]:
     assert (verdict.judgement is Judgement.INVALID) == bool(defined & base)
     if verdict.valid:
         assert {one.name for one in verdict.standing.shortfalls} == defined - base
+        granted = {grant.handle for grant in history.grants}
+        unseen = any(extents(evidence, view) and view.chunk.handle not in granted for view in evidence.views)
+        assert unseen == bool(verdict.standing.unjudged)
+        broken = unseen or Name.UNRECOVERED_RECORD in defined
+        assert broken != any("recovery" in model for model in verdict.standing.satisfied)
     for anomaly in (*verdict.anomalies, *verdict.standing.shortfalls):
         limit = 2 * (history.meta.replicas + 2) if anomaly.name is Name.SEQUENCE_CYCLE else META.replicas + 2
         assert len(anomaly.witness.operations) <= limit
