@@ -72,7 +72,13 @@ def unrecovered(evidence: Evidence) -> bool:
                 for start, _, append in extents(evidence, view)
             )
             append = evidence.appends.get(held.record)
-            if held.handle == view.chunk.handle and kept and work and append and append.path == view.chunk.path:
+            if (
+                held.handle == view.chunk.handle
+                and kept
+                and work
+                and append
+                and append.path == view.chunk.path
+            ):
                 if not all(whole(replica, held.offset, append) for replica in view.current):
                     return True
     return False

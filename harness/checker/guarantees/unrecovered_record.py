@@ -36,10 +36,10 @@ def _unrecovered(one: Bound, wanted: Segment) -> Finding:
     lacking = [replica.server for replica in view.current if not _stands(replica, wanted)]
     start, end = view.base + wanted.start, view.base + wanted.end
     others = f" with {', '.join(grant.secondaries)}" if grant.secondaries else ""
+    outcome = f"gone from {held.server}" if held.server in lacking else f"not on {', '.join(lacking)}"
     return Finding(
         f"{held.server} had {held.record} at {start} when {grant.primary} became primary of version {grant.version}; "
-        f"after {one.later.record} was acknowledged, {', '.join(lacking)} {'does' if len(lacking) == 1 else 'do'} not "
-        f"have it there.",
+        f"with {one.later.record} acknowledged since, it is {outcome}.",
         f"{held.record} at {start} on all of {', '.join(view.servers)}: {held.server} was in the group of every primary "
         f"since, each could ask it",
         f"it is at {start} on {', '.join(sorted({*view.servers} - {*lacking})) or 'no current replica'}",
