@@ -68,7 +68,9 @@ def _bound(evidence: Evidence, view: ChunkView, held: list[Held], leases: _Lease
         grant = leases.first_after(one.version)
         if append is None or grant is None or at == len(latest) or (one.record, one.offset) in known:
             continue
-        later = latest[at]
+        # Best the one that has its place now.
+        nearest = view.extents[at].append
+        later = nearest if nearest.invoked > grant.time else latest[at]
         if append.path == view.chunk.path and later.invoked > grant.time and leases.kept(one):
             known.add((one.record, one.offset))
             yield Bound(view, append, one, grant, later)
@@ -76,8 +78,12 @@ def _bound(evidence: Evidence, view: ChunkView, held: list[Held], leases: _Lease
 
 def _latest(extents: Sequence[Extent]) -> list[Append]:
     """For each extent the append that began last, of it and those that begin behind it."""
-    appends = [extent.append for extent in reversed(extents)]
-    return list(accumulate(appends, lambda one, two: one if one.invoked >= two.invoked else two))[::-1]
+    latest: list[Append] = []
+    for extent in reversed(extents):
+        candidates = (*latest[-1:], extent.append)
+        latest.append(max(candidates, key=attrgetter("invoked")))
+    latest.reverse()
+    return latest
 
 
 class _Leases:

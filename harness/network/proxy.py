@@ -184,10 +184,10 @@ class Proxy:
         """The method of a request that passed before any fault made us decode: look back."""
         for entry in reversed(self.journal):
             if isinstance(entry, tuple):
-                now, pipe, *rest = entry
+                now, pipe, seen, header_size, size = entry
                 if pipe.connection.number != key[0] or pipe.kind != REQUEST:
                     continue
-                entry = pipe.frame(now, *rest)
+                entry = pipe.frame(now, seen, header_size, size)
             if entry.kind == REQUEST and (entry.connection, entry.xid) == key:
                 return entry.method
         return "?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from itertools import permutations
+from itertools import permutations, product
 
 from harness.checker import Name
 from harness.checker.evidence import Evidence
@@ -61,26 +61,23 @@ def partial(evidence: Evidence) -> bool:
 
 def unrecovered(evidence: Evidence) -> bool:
     """A server had a record, nobody left it out since, a new primary was at work, and the record is not on all."""
-    for view in evidence.views:
-        grants = [grant for grant in evidence.history.grants if grant.handle == view.chunk.handle]
-        for held in evidence.history.held:
-            later = [grant for grant in grants if grant.version > held.version]
-            kept = all(held.server in (grant.primary, *grant.secondaries) for grant in later)
-            work = any(
-                append.invoked > grant.time and start >= held.offset
-                for grant in later
-                for start, _, append in extents(evidence, view)
-            )
-            append = evidence.appends.get(held.record)
-            if (
-                held.handle == view.chunk.handle
-                and kept
-                and work
-                and append
-                and append.path == view.chunk.path
-            ):
-                if not all(whole(replica, held.offset, append) for replica in view.current):
-                    return True
+    for view, held in product(evidence.views, evidence.history.held):
+        append = evidence.appends.get(held.record)
+        if held.handle != view.chunk.handle or append is None or append.path != view.chunk.path:
+            continue
+        later = [
+            grant
+            for grant in evidence.history.grants
+            if grant.handle == held.handle and grant.version > held.version
+        ]
+        kept = all(held.server in (grant.primary, *grant.secondaries) for grant in later)
+        at_work = any(
+            other.invoked > grant.time and start >= held.offset
+            for grant, (start, _, other) in product(later, extents(evidence, view))
+        )
+        stands = all(whole(replica, held.offset, append) for replica in view.current)
+        if kept and at_work and not stands:
+            return True
     return False
 
 
