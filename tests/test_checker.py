@@ -260,6 +260,7 @@ def test_a_lease_of_another_chunk_is_no_evidence_for_this_one() -> None:
 def test_the_witness_of_an_unrecovered_record_says_who_had_it_and_who_came_next() -> None:
     history = History.load(HISTORIES / "beyond" / "unrecovered-record.jsonl")
     (anomaly,) = check(history).standing.shortfalls
+    assert anomaly.observed == "at 200 cs2 holds record c2-1; cs3 holds record c2-1"
     assert anomaly.sentence.startswith("cs2 had c1-2 at 200 when cs3 became primary of version 3;")
     assert [operation.op for operation in anomaly.witness.operations] == [2, 3]
     had, offered = anomaly.witness.moments

@@ -8,12 +8,12 @@ lecture on GFS; GFS §3.1, §3.3.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
 
 from harness.checker.anomaly import Finding, Guarantee, Name, Witness
-from harness.checker.evidence import Evidence
+from harness.checker.evidence import Evidence, describe
 from harness.checker.succession import Bound, bound, unseen
 from harness.checker.witnesses import table_between
 from harness.history import Kind, Replica, Segment
@@ -31,6 +31,13 @@ def _stands(replica: Replica, wanted: Segment) -> bool:
     return replica.segments[at : at + 1] == (wanted,)
 
 
+def _shown(replica: Replica, start: int) -> str:
+    """What a replica holds at a chunk offset, in words."""
+    at = bisect_right(replica.segments, start, key=itemgetter(0)) - 1
+    held = replica.segments[at] if at >= 0 and start < replica.segments[at].end else None
+    return f"{replica.server} holds {describe(held)}"
+
+
 def _unrecovered(one: Bound, wanted: Segment) -> Finding:
     view, held, grant = one.view, one.held, one.grant
     lacking = [replica.server for replica in view.current if not _stands(replica, wanted)]
@@ -42,7 +49,7 @@ def _unrecovered(one: Bound, wanted: Segment) -> Finding:
         f"with {one.later.record} acknowledged since, it is {outcome}.",
         f"{held.record} at {start} on all of {', '.join(view.servers)}: {held.server} was in the group of every primary "
         f"since, each could ask it",
-        f"it is at {start} on {', '.join(sorted({*view.servers} - {*lacking})) or 'no current replica'}",
+        f"at {start} {'; '.join(_shown(replica, wanted.start) for replica in view.current)}",
         Witness(
             (one.append,) if one.later == one.append else (one.append, one.later),
             view.servers,
