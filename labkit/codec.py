@@ -17,7 +17,7 @@ import msgspec
 MAX_DEPTH = 64
 UNSET: Final = msgspec.UNSET  # the value of an optional field that is not on the wire
 Unset = msgspec.UnsetType
-BAD_DATA: Final = (ValueError, RecursionError)  # what decoding raises; the latter for a nest without end
+BAD_DATA: Final = (ValueError, TypeError, RecursionError)  # what decoding raises; the last for a nest without end
 Data = bytes | bytearray | memoryview
 
 Decoded = TypeVar("Decoded")
@@ -28,12 +28,10 @@ class Message(msgspec.Struct):
 
         class Hello(Message):
             name: str
-            extra: Any = UNSET                      # may be missing on the wire
+            extra: Any = UNSET      # may be missing on the wire
 
-            def __post_init__(self) -> None:
-                refuse_odd_values(self.extra)       # what an annotation leaves open
-
-    Keys nobody knows are ignored when one is decoded, so that a protocol can grow.
+    What an annotation leaves open, such as `extra`, is for `refuse_odd_values` to check, on the way out and on the way
+    in. Keys nobody knows are ignored when one is decoded, so that a protocol can grow.
     """
 
 
@@ -48,7 +46,7 @@ def unpack(data: Data) -> Any:
     try:
         value = _decode_any(data)
         refuse_odd_values(value)
-    except (*BAD_DATA, TypeError) as error:
+    except BAD_DATA as error:
         raise ValueError(f"not a msgpack value: {error}") from error
     return value
 
