@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+
+Receive = Callable[[memoryview, float | None], int | None]
 
 
 class Clock(Protocol):
@@ -43,29 +47,22 @@ class Clock(Protocol):
         """True once `sock` has bytes, an end of stream or an error to read; False after the timeout."""
         ...
 
+    def receiver(self, sock: socket.socket) -> Receive:
+        """How one thread at a time receives from the blocking socket `sock`.
+
+        `receive(room, timeout)` is `sock.recv_into(room)`, but None when nothing has come before the timeout.
+        """
+        ...
+
 
 LONGEST = 1e6  # seconds that the system's calls can wait, and more; who waits longer waits for ever
-
-
-class _Poller(threading.local):
-    """Each thread's own poll object, made anew only when the thread waits for another socket than before."""
-
-    watched: tuple[int, Callable[[float | None], object]] = -1, bool  # the descriptor, and what waits for it
-
-    def watch(self, descriptor: int) -> Callable[[float | None], object]:
-        poller = select.poll()
-        poller.register(descriptor, select.POLLIN)
-        self.watched = descriptor, poller.poll
-        return poller.poll
+GLANCE = 0.05  # seconds that a receive waits in one system call; most answers come sooner
 
 
 class SystemClock:
     """The machine's monotonic clock. Waits of more than `LONGEST` have no end."""
 
-    _poller = _Poller()
-
-    def now(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(min(max(0.0, seconds), LONGEST))
@@ -79,9 +76,21 @@ class SystemClock:
         return condition.wait_for(predicate, None if timeout is None or timeout > LONGEST else timeout)
 
     def wait_readable(self, sock: socket.socket, timeout: float | None) -> bool:
-        descriptor, poll = self._poller.watched
-        if sock.fileno() != descriptor:
-            poll = self._poller.watch(sock.fileno())
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
         if timeout is None or timeout > LONGEST:
-            return bool(poll(None))
-        return bool(poll(timeout * 1000 if timeout > 0 else 0))  # rounded up
+            return bool(poller.poll())
+        return bool(poller.poll(timeout * 1000 if timeout > 0 else 0))  # rounded up
+
+    def receiver(self, sock: socket.socket) -> Receive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(GLANCE * 1e6)))
+
+        def receive(room: memoryview, timeout: float | None) -> int | None:
+            if timeout is None or timeout > GLANCE:
+                try:
+                    return sock.recv_into(room)
+                except BlockingIOError:  # the glance is over; the rest of the time is waited in two calls
+                    timeout = None if timeout is None else timeout - GLANCE
+            return sock.recv_into(room) if self.wait_readable(sock, timeout) else None
+
+        return receive

@@ -22,6 +22,8 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+from labkit.clock import Receive
+
 SLOTS = 64
 
 _HEAD = struct.Struct("<Qddd")  # sequence, anchor, anchor_real, rate
@@ -197,6 +199,14 @@ class VirtualClock:
                 return True
             if left <= 0:
                 return False
+
+    def receiver(self, sock: socket.socket) -> Receive:
+        def receive(room: memoryview, timeout: float | None) -> int | None:
+            if timeout is not None and not self.wait_readable(sock, timeout):
+                return None
+            return sock.recv_into(room)
+
+        return receive
 
     def _real(self, seconds: float) -> float:
         """How long to wait in real seconds for `seconds` of this clock to pass."""

@@ -31,7 +31,7 @@ class DeadlinePassed(TimeoutError):
 class FrameStream:
     """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever.
 
-    `parse` makes of a received header what `Frame.header` is to hold; ValueError when it is nothing of that kind.
+    `parse` makes of a received header what `receive` gives out, as `FrameAssembler` says.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class FrameStream:
     ) -> None:
         self._sock = sock
         self._clock = clock
+        self._receive = clock.receiver(sock)
         self._frames = FrameAssembler(parse)
         self._peek = select.poll()
         self._peek.register(sock, select.POLLIN)
@@ -66,12 +67,12 @@ class FrameStream:
         MalformedFrame for a stream that ends inside a frame or holds what is none; DeadlinePassed when no
         whole frame came in time (call again to go on waiting); OSError when the connection broke.
         """
-        # lab 1 part A: ask the assembler for a frame, wait on the clock, recv_into its room, tell it, repeat
-        frames, sock, clock = self._frames, self._sock, self._clock
+        # lab 1 part A: ask the assembler for a frame, receive into its room, tell it, repeat
+        frames, clock = self._frames, self._clock
         while (frame := frames.take()) is None:
-            if deadline is not None and not clock.wait_readable(sock, deadline - clock.now()):
+            count = self._receive(frames.room(), None if deadline is None else deadline - clock.now())
+            if count is None:
                 raise DeadlinePassed("no whole frame arrived in time")
-            count = sock.recv_into(frames.room())
             if count == 0:
                 if frames.between_frames():
                     return None
