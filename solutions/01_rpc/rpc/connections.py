@@ -7,6 +7,7 @@ under way in either direction, or it is found out when it is borrowed.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from labkit import Context
@@ -37,15 +38,15 @@ class ConnectionPool:
         """
         # lab 1 part B: take from the idle ones while there are any; connect without holding the lock
         while True:
-            with self._lock:
-                if self._closed:
-                    raise ConnectionError("this client is closed")
-                if not self._idle:
-                    break
-                stream = self._idle.pop()
+            try:
+                stream = self._idle.pop()  # one step, which no other thread can come into: it needs no lock
+            except IndexError:
+                break
             if stream.silent():
                 return stream
             self.discard(stream)
+        if self._closed:
+            raise ConnectionError("this client is closed")
         clock = self._context.clock
         sock = self._context.network.connect(self._server, max(0.0, deadline - clock.now()))
         stream = FrameStream(sock, clock, parse_answer)
@@ -85,8 +86,8 @@ class ConnectionPool:
         with self._lock:
             self._closed = True
             self._closing.notify_all()
-            idle, self._idle = self._idle, []
             for stream in self._open:
                 stream.abort()
-        for stream in idle:
-            self.discard(stream)
+        with contextlib.suppress(IndexError):
+            while True:
+                self.discard(self._idle.pop())
