@@ -17,7 +17,7 @@ import msgspec
 MAX_DEPTH = 64
 UNSET: Final = msgspec.UNSET  # the value of an optional field that is not on the wire
 Unset = msgspec.UnsetType
-BAD_DATA: Final = (ValueError, TypeError, RecursionError)  # what decoding raises; the last for a nest without end
+BAD_DATA: Final = (ValueError, TypeError, RecursionError)  # what decoding raises; the last for endless nests
 Data = bytes | bytearray | memoryview
 
 Decoded = TypeVar("Decoded")

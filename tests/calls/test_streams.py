@@ -5,11 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from labkit.clock import GLANCE
 from labkit.errors import (
     MalformedFrame,
 )
@@ -98,3 +100,22 @@ def test_the_clock_waits_for_the_socket_that_it_is_asked_about(pair: Any) -> Non
             others.sendall(b"x")
             assert CLOCK.wait_readable(ours, None)
             assert not CLOCK.wait_readable(theirs, -1.0)
+
+
+def test_the_clock_receives_what_comes_before_the_timeout(lab: SimpleNamespace) -> None:
+    ours, theirs = socket.socketpair()
+    room = memoryview(bytearray(9))
+    with ours, theirs, ThreadPoolExecutor(1) as pool:
+        receive = CLOCK.receiver(ours)
+        for timeout in (-1.0, 0.0, GLANCE / 2, 2 * GLANCE):
+            assert receive(room, timeout) is None
+        for timeout in (None, 30.0):
+            received = pool.submit(receive, room, timeout)
+            with pytest.raises(FutureTimeout):
+                received.result(2 * GLANCE)
+            theirs.sendall(b"late")
+            assert received.result(5) == 4
+            theirs.sendall(b"x")
+            assert receive(room, timeout) == 1
+        theirs.close()
+        assert receive(room, 30.0) == 0

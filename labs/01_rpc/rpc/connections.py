@@ -25,7 +25,7 @@ class ConnectionPool:
         self._closing = threading.Condition(self._lock)
         self._closed = False
         self._open: set[FrameStream] = set()  # all of them, idle or borrowed
-        self._idle: list[FrameStream] = []
+        self._idle: list[FrameStream] = []  # append and pop are one step each: they need no lock
 
     def borrow(self, deadline: float) -> FrameStream:
         """An idle connection, the last one used first, else a new one, made before `deadline`.

@@ -36,11 +36,9 @@ class Request(Message):
     ack: int
     epoch: int | None
 
-    def __post_init__(self) -> None:
-        refuse_odd_values(self.args)
-
     def frame(self, payload: Buffer) -> list[Buffer]:
         """What to send; TypeError or ValueError when it cannot be."""
+        refuse_odd_values(self.args)
         return join(encode(self), payload)
 
 
@@ -51,12 +49,27 @@ class Answer(Message):
     result: Any = UNSET
     error: dict[str, Any] | Unset = UNSET
 
-    def __post_init__(self) -> None:
-        refuse_odd_values(self.error if self.result is UNSET else self.result)
+    def frame(self, payload: Buffer) -> list[Buffer]:
+        """What to send; TypeError or ValueError when it cannot be."""
+        refuse_odd_values(self.result if self.error is UNSET else self.error)
+        return join(encode(self), payload)
 
 
-parse_request = decoder(Request)
-parse_answer = decoder(Answer)
+_decode_request, _decode_answer = decoder(Request), decoder(Answer)
+
+
+def parse_request(header: Buffer) -> Request:
+    """The request that a header's bytes hold; one of BAD_DATA when they hold none."""
+    request = _decode_request(header)
+    refuse_odd_values(request.args)
+    return request
+
+
+def parse_answer(header: Buffer) -> Answer:
+    """As `parse_request`, for an answer."""
+    answer = _decode_answer(header)
+    refuse_odd_values(answer.result if answer.error is UNSET else answer.error)
+    return answer
 
 
 def encode_answer(xid: Xid, outcome: Any) -> list[Buffer]:

@@ -30,7 +30,7 @@ class DeadlinePassed(TimeoutError):
 class FrameStream:
     """A connected blocking socket that speaks frames. Deadlines are times of `clock`; None waits forever.
 
-    `parse` makes of a received header what `Frame.header` is to hold; ValueError when it is nothing of that kind.
+    `parse` makes of a received header what `receive` gives out, as `FrameAssembler` says.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class FrameStream:
     ) -> None:
         self._sock = sock
         self._clock = clock
+        self._receive = clock.receiver(sock)
         self._frames = FrameAssembler(parse)
         self._peek = select.poll()
         self._peek.register(sock, select.POLLIN)
@@ -60,8 +61,7 @@ class FrameStream:
         whole frame came in time (call again to go on waiting); OSError when the connection broke.
         """
         raise NotImplementedError(
-            "lab 1 part A: ask the assembler for a frame, wait on the clock, recv_into its room, tell "
-            "it, repeat"
+            "lab 1 part A: ask the assembler for a frame, receive into its room, tell it, repeat"
         )
 
     def silent(self) -> bool:

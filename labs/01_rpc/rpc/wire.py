@@ -51,7 +51,7 @@ class FrameAssembler:
     middle of a frame can simply go on later. After MalformedFrame the rest of the stream means nothing:
     throw both away.
 
-    `parse` makes of a header's bytes what its receiver wants, or raises ValueError.
+    `parse` makes of a header's bytes what its receiver wants, or raises one of `codec.BAD_DATA`.
     """
 
     def __init__(self, parse: Callable[[Buffer], Any] = parse_header) -> None:

@@ -27,7 +27,7 @@ class ConnectionPool:
         self._closing = threading.Condition(self._lock)
         self._closed = False
         self._open: set[FrameStream] = set()  # all of them, idle or borrowed
-        self._idle: list[FrameStream] = []
+        self._idle: list[FrameStream] = []  # append and pop are one step each: they need no lock
 
     def borrow(self, deadline: float) -> FrameStream:
         """An idle connection, the last one used first, else a new one, made before `deadline`.
@@ -39,7 +39,7 @@ class ConnectionPool:
         # lab 1 part B: take from the idle ones while there are any; connect without holding the lock
         while True:
             try:
-                stream = self._idle.pop()  # one step, which no other thread can come into: it needs no lock
+                stream = self._idle.pop()
             except IndexError:
                 break
             if stream.silent():
@@ -60,11 +60,12 @@ class ConnectionPool:
     def give_back(self, stream: FrameStream) -> None:
         """The call is answered and nothing else is under way: keep the connection for the next call."""
         # lab 1 part B: at most MAX_IDLE of them, and none once the pool is closed
-        with self._lock:
-            if not self._closed and len(self._idle) < MAX_IDLE:
-                self._idle.append(stream)
-                return
-        self.discard(stream)
+        if len(self._idle) >= MAX_IDLE:
+            self.discard(stream)
+            return
+        self._idle.append(stream)
+        if self._closed:  # perhaps close() had emptied it before we put ours there
+            self._discard_idle()
 
     def discard(self, stream: FrameStream) -> None:
         """The connection broke, or may still bring something: close it."""
@@ -88,6 +89,10 @@ class ConnectionPool:
             self._closing.notify_all()
             for stream in self._open:
                 stream.abort()
+        self._discard_idle()
+
+    def _discard_idle(self) -> None:
+        # lab 1 part B
         with contextlib.suppress(IndexError):
             while True:
                 self.discard(self._idle.pop())
