@@ -28,7 +28,7 @@ from labkit.errors import (
 )
 from labkit.protocol import HELLO
 from rpc.connections import ConnectionPool
-from rpc.messages import Answer, Reply, Request, Xid, error_in, reply_in
+from rpc.messages import Answer, Reply, Request, error_in, reply_in
 from rpc.retry import RetryPolicy
 from rpc.sessions import Session
 from rpc.stream import DeadlinePassed, FrameStream
@@ -88,27 +88,38 @@ class OutgoingCall:
 
     def _attempt(self, deadline: float) -> Reply:
         # lab 1 part B
-        peer = self._peer
-        stream = self._stream
+        peer, request, stream = self._peer, self._request, self._stream
         if stream is None:
             stream = self._stream = peer.pool.borrow(deadline)
-        answer, payload = self._exchange(stream, deadline)
+        if self._sent == 0 and request.epoch != peer.session.epoch:
+            self._renew_epoch(stream, deadline)
+        answer, payload = self._exchange(stream, request, self._frame, deadline)
         if answer.error is not UNSET and self._never_ran(answer):
-            answer, payload = self._exchange(stream, deadline)
+            self._renew_epoch(stream, deadline)
+            answer, payload = self._exchange(stream, request, self._frame, deadline)
         if self._sent == 1:
             # Answered as often as asked: nothing more will come.
             self._stream = None
             peer.pool.give_back(stream)
         return reply_in(answer, payload)
 
-    def _exchange(self, stream: FrameStream, deadline: float) -> tuple[Answer, Buffer]:
+    def _exchange(
+        self, stream: FrameStream, request: Request, frame: list[Buffer], deadline: float
+    ) -> tuple[Answer, Buffer]:
+        """Send our request, or a hello before it, and wait for its answer."""
         # lab 1 part B
-        request = self._request
-        if self._sent == 0 and request.epoch is not None and request.epoch != self._peer.session.epoch:
-            self._renew_epoch(stream, deadline)
-        self._send(stream, self._frame, deadline)
-        self._sent += 1
-        return _await_answer(stream, request.xid, deadline)
+        try:
+            stream.send(frame, deadline)
+        except DeadlinePassed:
+            self._drop_stream()  # half a frame is on it
+            raise
+        if request is self._request:
+            self._sent += 1
+        while (received := stream.receive(deadline)) is not None:
+            if received[0].xid == request.xid:
+                return received
+            # An answer to a request that nobody waits for any more, or a duplicate of one we had.
+        raise ConnectionResetError("the server closed the connection")
 
     def _never_ran(self, answer: Answer) -> bool:
         """Whether the call, sent once, was meant for an earlier life of the server; it may be sent anew then."""
@@ -122,23 +133,17 @@ class OutgoingCall:
         self._sent = 0  # the one transmission was refused: see the module's docstring
         return True
 
-    def _send(self, stream: FrameStream, frame: list[Buffer], deadline: float) -> None:
-        # lab 1 part B
-        try:
-            stream.send(frame, deadline)
-        except DeadlinePassed:
-            self._drop_stream()  # half a frame is on it
-            raise
-
     def _renew_epoch(self, stream: FrameStream, deadline: float) -> None:
         # lab 1 part C
+        if self._request.epoch is None:  # best effort
+            return
         session = self._peer.session
         epoch = session.epoch
         if epoch is None:
             client, _ = self._request.xid
             hello = Request(HELLO, {}, (client, session.number()), 0, None)
-            self._send(stream, hello.frame(b""), deadline)
-            epoch = session.epoch = _epoch_in(reply_in(*_await_answer(stream, hello.xid, deadline)))
+            answer, payload = self._exchange(stream, hello, hello.frame(b""), deadline)
+            epoch = session.epoch = _epoch_in(reply_in(answer, payload))
         if epoch != self._request.epoch:
             self._request.epoch = epoch
             self._frame = self._request.frame(self._payload)
@@ -158,15 +163,6 @@ class OutgoingCall:
         if self._stream is not None:
             self._peer.pool.discard(self._stream)
             self._stream = None
-
-
-def _await_answer(stream: FrameStream, xid: Xid, deadline: float) -> tuple[Answer, Buffer]:
-    # lab 1 part B
-    while (frame := stream.receive(deadline)) is not None:
-        if frame[0].xid == xid:
-            return frame
-        # An answer to a request that nobody waits for any more, or a duplicate of one we had.
-    raise ConnectionResetError("the server closed the connection")
 
 
 def _epoch_in(answer: Reply) -> int:
