@@ -82,22 +82,23 @@ class SystemClock:
         return bool(poller.poll(timeout * 1000 if timeout > 0 else 0))  # rounded up
 
     def receiver(self, sock: socket.socket) -> Receive:
+        recv_into = sock.recv_into
         glances = False  # from the first timeout on: one that never waits on the clock needs no end
 
         def receive(room: memoryview, timeout: float | None) -> int | None:
             nonlocal glances
             if not glances:
                 if timeout is None:
-                    return sock.recv_into(room)
+                    return recv_into(room)
                 sock.setsockopt(
                     socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(GLANCE * 1e6))
                 )
                 glances = True
             if timeout is None or timeout > GLANCE:
                 try:
-                    return sock.recv_into(room)
+                    return recv_into(room)
                 except BlockingIOError:  # the glance is over: wait for the rest of the time, then receive
                     timeout = None if timeout is None else timeout - GLANCE
-            return sock.recv_into(room) if self.wait_readable(sock, timeout) else None
+            return recv_into(room) if self.wait_readable(sock, timeout) else None
 
         return receive

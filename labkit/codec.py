@@ -23,7 +23,7 @@ Data = bytes | bytearray | memoryview
 Decoded = TypeVar("Decoded")
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, gc=False):
     """A map with known keys: subclasses annotate them as a dataclass does.
 
         class Hello(Message):
@@ -31,7 +31,8 @@ class Message(msgspec.Struct):
             extra: Any = UNSET      # may be missing on the wire
 
     What an annotation leaves open, such as `extra`, is for `refuse_odd_values` to check, on the way out and on the way
-    in. Keys nobody knows are ignored when one is decoded, so that a protocol can grow.
+    in. Keys nobody knows are ignored when one is decoded, so that a protocol can grow. Plain values make no cycles, so
+    the garbage collector need not watch messages.
     """
 
 

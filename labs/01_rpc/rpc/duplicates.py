@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -34,7 +34,9 @@ class Verdict(Enum):
 
 
 # Names of their own, because each look into an Enum takes its time before Python 3.12.
-RUN, WAIT, FORGOTTEN = Verdict
+RUN: Final = Verdict.RUN
+WAIT: Final = Verdict.WAIT
+FORGOTTEN: Final = Verdict.FORGOTTEN
 
 
 @dataclass(slots=True)

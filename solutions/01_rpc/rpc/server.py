@@ -29,7 +29,7 @@ from labkit.errors import (
     UnknownMethod,
 )
 from labkit.protocol import HELLO
-from rpc.duplicates import FORGOTTEN, WAIT, DuplicateTable, Verdict
+from rpc.duplicates import FORGOTTEN, RUN, WAIT, DuplicateTable
 from rpc.messages import Request, encode_answer, parse_request
 from rpc.stream import FrameStream
 from rpc.wire import Buffer
@@ -132,7 +132,8 @@ class Server:
         # lab 1 part B
         try:
             while (frame := stream.receive()) is not None:
-                stream.send(self._answer(*frame))
+                request, payload = frame
+                stream.send(self._answer(request, payload))
         except MalformedFrame as error:
             self._context.annotate("malformed_frame", why=str(error))
         except OSError as error:
@@ -166,7 +167,7 @@ class Server:
                 found = self._table.begin(client, seq, request.ack, clock.now())
         if found is FORGOTTEN:
             return encode_answer(request.xid, Forgotten("you acknowledged this call's answer"))
-        if not isinstance(found, Verdict):
+        if found is not RUN:
             return found
         answer = self._run(request, payload)
         if len(answer) > 1:
