@@ -24,7 +24,7 @@ def test_values_and_payloads_go_both_ways(nodes: Node) -> None:
     for payload in (b"", b"small", MEGABYTE):
         for at_most_once in (True, False):
             reply = client.call("server", "echo", {"value": value}, payload, at_most_once=at_most_once)
-            assert reply == (value, payload)
+            assert (reply.value, reply.payload) == (value, payload)
 
 
 def test_a_plain_result_needs_no_reply_object(nodes: Node) -> None:

@@ -7,7 +7,7 @@ A request is {"method", "args", "xid": [client, seq], "ack", "epoch"}, an answer
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from labkit.codec import UNSET, Message, Unset, decoder, encode, refuse_odd_values
 from labkit.errors import RemoteError
@@ -16,8 +16,10 @@ from rpc.wire import Buffer, join
 Xid = tuple[int, int]  # the client, and the number of the call at this client
 
 
-class Reply(NamedTuple):
-    """What a call gives back: a plain value, and bulk bytes beside it. Handlers may return one too."""
+class Reply(Message):
+    """What a call gives back: a plain value, and bulk bytes beside it. Handlers may return one too.
+
+    Never sent as it is: a `Message` because nothing costs less to make."""
 
     value: Any = None
     payload: Buffer = b""

@@ -42,6 +42,8 @@ def join(header: bytes, payload: Buffer) -> list[Buffer]:
     length = len(header)
     if length > MAX_HEADER:
         raise ValueError(f"a header of {length} bytes is more than {MAX_HEADER}; send data as payload")
+    if payload == b"":  # nearly every frame
+        return [_pack_prefix(length, 0) + header]
     if not isinstance(payload, (bytes, bytearray)):
         payload = memoryview(payload).cast("B")
     size = len(payload)
