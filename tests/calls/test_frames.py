@@ -126,7 +126,7 @@ def test_frames_survive_a_split_at_every_byte(lab: SimpleNamespace) -> None:
     for cut in range(len(data) + 1):
         assembler = lab.wire.FrameAssembler()
         assert feed(assembler, data[:cut]) + feed(assembler, data[cut:]) == frames
-        assert assembler.between_frames()
+        assert assembler.empty
 
 
 def test_frames_of_any_size_survive_a_byte_at_a_time(lab: SimpleNamespace) -> None:

@@ -25,9 +25,10 @@ from rpc.wire import Buffer
 
 
 class Peer:
-    """A server as a client knows it: its name, the connections to it, and the numbering of calls."""
+    """A server as a client of this node knows it: its name, the connections to it, and the numbering of calls."""
 
     def __init__(self, context: Context, name: str) -> None:
+        self.context = context
         self.name = name
         self.pool = ConnectionPool(context, name)
         self.session = Session()
@@ -36,9 +37,9 @@ class Peer:
 class OutgoingCall:
     """Runs one request against one server. Used once, by one thread."""
 
-    __slots__ = ("_context", "_frame", "_payload", "_peer", "_request", "_sent", "_stream")
+    __slots__ = ("_frame", "_payload", "_peer", "_request", "_sent", "_stream")
 
-    def __init__(self, context: Context, peer: Peer, request: Request, payload: Buffer) -> None:
+    def __init__(self, peer: Peer, request: Request, payload: Buffer) -> None:
         """TypeError or ValueError when the request cannot be encoded; nothing has been sent then."""
         raise NotImplementedError(
             "lab 1 part B: encode now, so that a value that cannot be sent is refused before anything is"

@@ -71,10 +71,6 @@ class FrameAssembler:
             "lab 1 part A: remember how far the buffer that room() gave out is filled now"
         )
 
-    def between_frames(self) -> bool:
-        """True when no byte of an unfinished frame has arrived: the only clean place for a stream to end."""
-        raise NotImplementedError("lab 1 part A: nothing in the small buffer, and no part on its way")
-
     def take(self) -> Frame | None:
         """The next whole frame, or None until more bytes arrive. MalformedFrame as early as it is known.
 

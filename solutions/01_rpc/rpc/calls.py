@@ -36,9 +36,10 @@ from rpc.wire import Buffer
 
 
 class Peer:
-    """A server as a client knows it: its name, the connections to it, and the numbering of calls."""
+    """A server as a client of this node knows it: its name, the connections to it, and the numbering of calls."""
 
     def __init__(self, context: Context, name: str) -> None:
+        self.context = context
         self.name = name
         self.pool = ConnectionPool(context, name)
         self.session = Session()
@@ -47,12 +48,11 @@ class Peer:
 class OutgoingCall:
     """Runs one request against one server. Used once, by one thread."""
 
-    __slots__ = ("_context", "_frame", "_payload", "_peer", "_request", "_sent", "_stream")
+    __slots__ = ("_frame", "_payload", "_peer", "_request", "_sent", "_stream")
 
-    def __init__(self, context: Context, peer: Peer, request: Request, payload: Buffer) -> None:
+    def __init__(self, peer: Peer, request: Request, payload: Buffer) -> None:
         """TypeError or ValueError when the request cannot be encoded; nothing has been sent then."""
         # lab 1 part B: encode now, so that a value that cannot be sent is refused before anything is
-        self._context = context
         self._peer = peer
         self._request = request
         self._payload = payload
@@ -67,7 +67,8 @@ class OutgoingCall:
         so that a server that just died is not stormed.
         """
         # lab 1 part B: for each attempt of the policy: its timeout; a broken connection is dropped, a silent one kept
-        clock, rng = self._context.clock, self._context.rng
+        context = self._peer.context
+        clock, rng = context.clock, context.rng
         resume = 0.0
         failure: Exception | None = None
         try:
@@ -126,7 +127,7 @@ class OutgoingCall:
         # lab 1 part C
         if not isinstance(error_in(answer), SessionLost):
             return False
-        self._context.annotate("session_lost", server=self._peer.name, sent=self._sent)
+        self._peer.context.annotate("session_lost", server=self._peer.name, sent=self._sent)
         self._peer.session.lost(self._request.epoch)
         if self._sent > 1:
             return False

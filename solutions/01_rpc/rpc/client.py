@@ -56,12 +56,12 @@ class Client:
         arguments = dict(args) if args else {}
         if not at_most_once:
             request = Request(method, arguments, (self._id, session.number()), 0, None)
-            return OutgoingCall(self._context, peer, request, payload).run(policy or self._policy)
+            return OutgoingCall(peer, request, payload).run(policy or self._policy)
         seq, ack = session.begin()
         try:
             # The epoch is unknown before the first hello; until then any number stands in for it.
             request = Request(method, arguments, (self._id, seq), ack, session.epoch or 0)
-            return OutgoingCall(self._context, peer, request, payload).run(policy or self._policy)
+            return OutgoingCall(peer, request, payload).run(policy or self._policy)
         finally:
             session.end(seq)
 

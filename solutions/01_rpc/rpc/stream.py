@@ -69,12 +69,12 @@ class FrameStream:
         """
         # lab 1 part A: ask the assembler for a frame, receive into its room, tell it, repeat
         frames, clock = self._frames, self._clock
-        while (frame := frames.take()) is None:
+        while frames.empty or (frame := frames.take()) is None:
             count = self._receive(frames.room(), None if deadline is None else deadline - clock.now())
             if count is None:
                 raise DeadlinePassed("no whole frame arrived in time")
             if count == 0:
-                if frames.between_frames():
+                if frames.empty:
                     return None
                 raise MalformedFrame("the stream ended inside a frame")
             frames.filled(count)
@@ -83,7 +83,7 @@ class FrameStream:
     def silent(self) -> bool:
         """True when nothing can be read now, not even the end of the stream: fit to be used again."""
         # lab 1 part B: poll without waiting; bytes of an unfinished frame count as noise too
-        return not self._peek.poll(0) and self._frames.between_frames()
+        return not self._peek.poll(0) and self._frames.empty
 
     def abort(self) -> None:
         """Break the connection, from any thread; whoever waits in `send` or `receive` finds out at once.

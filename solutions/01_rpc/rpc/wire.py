@@ -75,6 +75,7 @@ class FrameAssembler:
 
     def __init__(self, parse: Callable[[Buffer], Any] = parse_header) -> None:
         # lab 1 part A: a small buffer for prefixes and small frames, and the part of a frame being filled
+        self.empty = True
         self._parse = parse
         self._small = memoryview(bytearray(SMALL))
         self._start = 0  # what is in `_small` and not used yet: from here
@@ -97,11 +98,7 @@ class FrameAssembler:
             self._part.filled += count
         else:
             self._end += count
-
-    def between_frames(self) -> bool:
-        """True when no byte of an unfinished frame has arrived: the only clean place for a stream to end."""
-        # lab 1 part A: nothing in the small buffer, and no part on its way
-        return self._part is None and self._start == self._end
+        self.empty = False
 
     def take(self) -> Frame | None:
         """The next whole frame, or None until more bytes arrive. MalformedFrame as early as it is known.
@@ -133,6 +130,7 @@ class FrameAssembler:
         bulk = bytearray(self._small[payload:behind]) if payload_length else b""
         if behind == end:
             behind = self._end = 0
+            self.empty = True
         self._start = behind
         return header, bulk
 
@@ -149,6 +147,8 @@ class FrameAssembler:
             return None
         frame = self._header, part.data if part.length else b""
         self._part = self._header = None
+        self._start = self._end = 0  # what was there belonged to this frame, and was not all of it
+        self.empty = True
         return frame
 
     def _parsed(self, data: Buffer) -> Any:
