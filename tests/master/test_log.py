@@ -126,13 +126,47 @@ def test_recovery_cuts_the_tail_and_goes_on_behind_it(lab: SimpleNamespace, tmp_
     log.wait_durable(log.end)
     log.close()
     path = tmp_path / "oplog.1"
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(path.read_bytes()[: log.size - 1])
     log = lab.oplog.OpLog(disk)
     assert list(log.recover(1)) == [{"n": 0}, {"n": 1}]
     log.append({"n": 9})
     log.wait_durable(log.end)
     log.close()
-    assert lab.oplog.scan(path.read_bytes()) == ([{"n": 0}, {"n": 1}, {"n": 9}], path.stat().st_size)
+    assert lab.oplog.scan(path.read_bytes()) == ([{"n": 0}, {"n": 1}, {"n": 9}], log.size)
+
+
+def test_a_sync_mostly_finds_the_file_as_long_as_before(lab: SimpleNamespace, tmp_path: Path) -> None:
+    disk = OsDisk(tmp_path)
+    log = lab.oplog.OpLog(disk)
+    assert list(log.recover(1)) == []
+    sizes: list[int] = []
+    numbers = range(100, 100 + 2 * lab.oplog.ROOM // len(lab.oplog.encode({"n": 100})))
+    for number in numbers:
+        log.append({"n": number})
+        log.wait_durable(log.end)
+        sizes.append((tmp_path / "oplog.1").stat().st_size)
+    assert set(sizes) == {lab.oplog.ROOM, 2 * lab.oplog.ROOM}
+    log.rotate()
+    log.append({"n": -1})
+    log.wait_durable(log.end)
+    log.close()
+    assert list(lab.oplog.OpLog(disk).recover(1)) == [{"n": number} for number in (*numbers, -1)]
+
+
+def test_rubbish_behind_a_segment_that_is_not_the_last_stops_the_master(
+    lab: SimpleNamespace, tmp_path: Path
+) -> None:
+    disk = OsDisk(tmp_path)
+    log = lab.oplog.OpLog(disk)
+    assert list(log.recover(1)) == []
+    log.append({"n": 0})
+    end = log.size
+    log.rotate()
+    log.close()
+    path = tmp_path / "oplog.1"
+    path.write_bytes(path.read_bytes()[:end] + b"\0\1")
+    with pytest.raises(lab.oplog.LogBroken, match="segment 1"):
+        list(lab.oplog.OpLog(disk).recover(1))
 
 
 class FailingFile:

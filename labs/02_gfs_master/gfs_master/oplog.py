@@ -11,7 +11,8 @@ Meanwhile others append for the next one. A write that fails is found out too la
 applied: whether the disk is full or broken, the log is broken.
 
 The files are segments, oplog.1, oplog.2 and so on: a checkpoint takes the place of all before the one that began
-with it. A segment begins only when the one before is durable, so only the last can have a torn tail.
+with it. A segment begins only when the one before is durable, so only the last can have a torn tail. Behind its
+records a segment may hold zeros, room for more: a sync that finds the file as long as before is cheaper.
 Positions, to wait for, count on from one segment to the next.
 """
 
@@ -27,6 +28,7 @@ from labkit.errors import LabError
 
 _HEAD = struct.Struct(">II")
 PREFIX = "oplog."
+ROOM = 4096  # bytes by which a segment's file grows
 
 
 class LogBroken(LabError):
@@ -64,6 +66,7 @@ class OpLog:
         self._last = 0
         self._begin = 0  # position at which the last segment begins
         self._end = 0
+        self._room = 0  # how long the last segment's file is
         self._unwritten: list[bytes] = []  # what lies between the last sync's target and the end
         self._synced = 0
         self._syncing = False

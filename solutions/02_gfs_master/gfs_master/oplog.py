@@ -11,7 +11,8 @@ Meanwhile others append for the next one. A write that fails is found out too la
 applied: whether the disk is full or broken, the log is broken.
 
 The files are segments, oplog.1, oplog.2 and so on: a checkpoint takes the place of all before the one that began
-with it. A segment begins only when the one before is durable, so only the last can have a torn tail.
+with it. A segment begins only when the one before is durable, so only the last can have a torn tail. Behind its
+records a segment may hold zeros, room for more: a sync that finds the file as long as before is cheaper.
 Positions, to wait for, count on from one segment to the next.
 """
 
@@ -29,6 +30,7 @@ from labkit.errors import LabError
 
 _HEAD = struct.Struct(">II")
 PREFIX = "oplog."
+ROOM = 4096  # bytes by which a segment's file grows
 
 
 class LogBroken(LabError):
@@ -80,6 +82,7 @@ class OpLog:
         self._last = 0
         self._begin = 0  # position at which the last segment begins
         self._end = 0
+        self._room = 0  # how long the last segment's file is
         self._unwritten: list[bytes] = []  # what lies between the last sync's target and the end
         self._synced = 0
         self._syncing = False
@@ -122,9 +125,10 @@ class OpLog:
         for number in numbers:
             file = self._files[number] = self._disk.open(f"{PREFIX}{number}", create=True)
             size = file.size()
-            records, good = scan(file.pread(0, size))
+            data = file.pread(0, size)
+            records, good = scan(data)
             if good < size:
-                if number != numbers[-1]:
+                if number != numbers[-1] and any(data[good:]):
                     raise LogBroken(
                         f"segment {number} of the log is torn at byte {good}, and is not the last"
                     )
@@ -134,7 +138,7 @@ class OpLog:
             self._sizes[number] = good
             yield from records
         self._last = numbers[-1]
-        self._end = self._synced = self._sizes.pop(self._last)
+        self._end = self._synced = self._room = self._sizes.pop(self._last)
 
     def append(self, record: Any) -> None:
         """Add a record. Not durable before `wait_durable(end)`. LogBroken."""
@@ -161,6 +165,10 @@ class OpLog:
             self._target = self._end
             file, begin = self._files[self._last], self._synced - self._begin
             data, self._unwritten = b"".join(self._unwritten), []
+            end = begin + len(data)
+            if end > self._room:
+                self._room = end + -end % ROOM
+                data += bytes(self._room - end)
         failure: OSError | None = OSError("a sync was interrupted")
         try:
             file.pwrite(begin, data)
@@ -183,7 +191,7 @@ class OpLog:
         with self._lock:
             self._files[number] = file
             self._sizes[self._last] = self._end - self._begin
-            self._last, self._begin = number, self._end
+            self._last, self._begin, self._room = number, self._end, 0
         return number
 
     def forget(self, first: int) -> None:
