@@ -40,8 +40,19 @@ def test_nothing_is_said_when_nothing_fits() -> None:
     assert titles({}) == []
     assert titles({"test_four": LOST}) == []
     assert titles({"test_one": "node could not start: SyntaxError"}) == []
-    assert titles(dict.fromkeys(RAN, LOST)) == []
+    everything = frozenset(f"test_{number}" for number in range(20))
+    assert titles(dict.fromkeys(everything, LOST) | {"test_one": LOST}, ran=RAN | everything) == []
     assert titles({"test_one": LOST}, lab="lab02") == []
+
+
+def test_what_few_have_says_more_than_what_many_have() -> None:
+    # Most wrong solutions fail test_four, and say "answer"; only one fails test_one.
+    common = {"test_four": ("answer", "wrong")}
+    rare = Fingerprint("lab01", "rare", "Rare", "", {"test_one": tuple(words(LOST)), **common})
+    many = [Fingerprint("lab01", f"{n}", f"{n}", "", {f"test_{n}": ("word",), **common}) for n in range(9)]
+    failed = {"test_one": LOST, "test_four": "answer wrong"}
+    assert suggest([*many, rare], "lab01", RAN, failed)[0] is rare
+    assert all(one is rare for one in suggest([*many, rare], "lab01", RAN, failed, fits=0.4))
 
 
 def test_the_kits_fingerprints_recognise_themselves() -> None:

@@ -1,15 +1,18 @@
 """``This looks like``: known wrong solutions whose failures resemble a student's.
 
 A fingerprint says which graded tests a wrong solution failed, and the words of their messages. It is written from
-the matrix of `tests/mutants` (`python -m tests.mutants --write`). A suggestion is made only when both the failing
-tests and the words agree well; when nothing fits, nothing is said.
+the matrix of `tests/mutants` (`python -m tests.mutants --write`). A suggestion is made only when the failing tests
+and the words agree well; when nothing fits, nothing is said. What few wrong solutions have in common says more than
+what many have: tests and words count by how rare they are (as search engines do: Spärck Jones 1972).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,10 @@ from harness.grading.score import LabResult
 
 FILE = Path(__file__).with_name("fingerprints.json")
 MOST = 2
-FITS = 0.7  # of 1.0; found by leaving mutants out: python -m tests.mutants --held-out
-_SAME_TESTS = 0.5  # at least, of all that failed here or there
+FITS = 0.3  # of 1.0; found by leaving mutants out: python -m tests.mutants --held-out
+_SAME_TESTS = 0.25  # at least, of all that failed here or there
+_SAME_WORDS = 0.05  # at least: a crash in a test has nothing in common with what the test says
+_LEAST = 0.05  # what even a test or a word counts that all have
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ def load_fingerprints(path: Path = FILE) -> list[Fingerprint]:
 
 
 def words(message: str) -> frozenset[str]:
-    """What a message is about: its first lines' words, without numbers and names of nodes."""
-    head = " ".join(message.split("\n")[:3]).lower()
+    """What a message is about: its first lines' words, without numbers and names of nodes; what follows is a trace."""
+    head = " ".join(message.split("\n")[:6]).lower()
     return frozenset(re.findall(r"[a-z]{4,}", head))
 
 
@@ -75,7 +80,9 @@ def suggest(
 ) -> list[Fingerprint]:
     """The best that fit, one for each family, the best first."""
     said = {test: words(message) for test, message in failed.items()}
-    scored = [(_likeness(one, ran, said), one) for one in known if one.lab == lab] if failed else []
+    of_lab = [one for one in known if one.lab == lab] if failed else []
+    likeness = _Likeness(of_lab)
+    scored = [(likeness.of(one, ran, said), one) for one in of_lab]
     best: dict[str, Fingerprint] = {}
     for score, one in sorted(scored, key=lambda pair: -pair[0]):
         if score >= fits:
@@ -83,16 +90,28 @@ def suggest(
     return list(best.values())[:MOST]
 
 
-def _likeness(one: Fingerprint, ran: frozenset[str], said: Mapping[str, frozenset[str]]) -> float:
-    """0.0 to 1.0: half for the tests that failed, half for what they said."""
-    theirs = {test: frozenset(its) for test, its in one.fails.items() if test in ran}
-    common = theirs.keys() & said.keys()
-    if not common:
-        return 0.0
-    tests = len(common) / len(theirs.keys() | said.keys())
-    if tests < _SAME_TESTS:
-        return 0.0
-    spoken = sum(
-        len(theirs[test] & said[test]) / max(1, len(theirs[test] | said[test])) for test in common
-    ) / len(common)
-    return (tests + spoken) / 2
+class _Likeness:
+    """Of failures to the fingerprints of one lab."""
+
+    def __init__(self, known: Sequence[Fingerprint]) -> None:
+        self._known = len(known)
+        self._tests = Counter(test for one in known for test in one.fails)
+        self._words = Counter(word for one in known for word in set[str]().union(*one.fails.values()))
+
+    def of(self, one: Fingerprint, ran: frozenset[str], said: Mapping[str, frozenset[str]]) -> float:
+        """0.0 to 1.0: half for the tests that failed, half for what they said."""
+        theirs = {test: frozenset(its) for test, its in one.fails.items() if test in ran}
+        common = theirs.keys() & said.keys()
+        tests = self._shared(theirs.keys(), said.keys(), self._tests)
+        if tests < _SAME_TESTS:
+            return 0.0
+        spoken = sum(self._shared(theirs[test], said[test], self._words) for test in common) / len(common)
+        return (tests + spoken) / 2 if spoken >= _SAME_WORDS else 0.0
+
+    def _shared(self, these: Set[str], those: Set[str], known: Mapping[str, int]) -> float:
+        """How much of what there is here or there is in both; what is rare counts most."""
+
+        def weight(items: Set[str]) -> float:
+            return sum(math.log((self._known + 1) / max(1, known.get(item, 0))) + _LEAST for item in items)
+
+        return weight(these & those) / (weight(these | those) or 1.0)
