@@ -21,7 +21,7 @@ from harness.grading.score import LabResult
 
 FILE = Path(__file__).with_name("fingerprints.json")
 MOST = 2
-FITS = 0.3  # of 1.0; found by leaving mutants out: python -m tests.mutants --held-out
+FITS = 0.5  # of 1.0; found by leaving mutants out: python -m tests.mutants --held-out
 _SAME_TESTS = 0.25  # at least, of all that failed here or there
 _SAME_WORDS = 0.05  # at least: a crash in a test has nothing in common with what the test says
 _LEAST = 0.05  # what even a test or a word counts that all have
