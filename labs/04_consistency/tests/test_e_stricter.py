@@ -6,6 +6,7 @@ from harness.cluster import Cluster
 from harness.gfs import Gfs
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Drop, When
+from harness.workload import Operation
 
 LOG = "/log"
 MODEL = "gfs+no-duplicates"
@@ -18,10 +19,14 @@ def strict(cluster: Cluster) -> Gfs:
     return gfs
 
 
-def tries_again(gfs: Gfs, client: str, times: int) -> None:
-    """Wait until a client has sent so many append requests more than now."""
+def tries_again(gfs: Gfs, append: Operation, times: int) -> None:
+    """Wait until its client has sent so many requests more than now, or needs no more."""
+    client = append.invoke.client
     enough = gfs.attempts(client) + times
-    gfs.pass_until(lambda: gfs.attempts(client) >= enough, f"{times} more append requests of {client}")
+    gfs.pass_until(
+        lambda: append.done.is_set() or gfs.attempts(client) >= enough,
+        f"{times} more append requests of {client}",
+    )
 
 
 def judge(gfs: Gfs) -> None:
@@ -46,7 +51,7 @@ def test_lost_answers_leave_one_copy(cluster: Cluster) -> None:
     cluster.network.add(Drop(Aim("append", "reply", receiver="c1", times=None)))
     gfs.note("c1 gets no answers to append")
     unheard = gfs.workload.append("c1", LOG)
-    tries_again(gfs, "c1", 3)
+    tries_again(gfs, unheard, 3)
     gfs.finish(gfs.workload.append("c2", LOG))
     cluster.network.heal()
     gfs.finish(unheard)
@@ -99,9 +104,9 @@ def test_a_record_is_completed_everywhere(cluster: Cluster) -> None:
     cluster.network.add(Drop(Aim("apply", "request", receiver=away, times=None)))
     gfs.note(f"{away} hears of no mutation")
     under_way = [gfs.workload.append("c1", LOG)]
-    tries_again(gfs, "c1", 2)
+    tries_again(gfs, under_way[0], 2)
     under_way.append(gfs.workload.append("c2", LOG))
-    tries_again(gfs, "c2", 2)
+    tries_again(gfs, under_way[1], 2)
     expect(not any(one.acknowledged for one in under_way), f"a record that {away} lacks was acknowledged")
     cluster.network.heal()
     gfs.note("the network heals")
@@ -120,7 +125,7 @@ def test_a_record_in_doubt_stays_with_its_chunk(cluster: Cluster) -> None:
     cluster.network.add(Drop(Aim("append", "reply", receiver="c1", times=None)))
     gfs.note("c1 gets no answers to append")
     unheard = gfs.workload.append("c1", LOG)
-    tries_again(gfs, "c1", 1)
+    tries_again(gfs, unheard, 1)
     for _ in range(20):
         other = gfs.workload.append("c2", LOG, 900)
         gfs.finish(other)
@@ -128,7 +133,7 @@ def test_a_record_in_doubt_stays_with_its_chunk(cluster: Cluster) -> None:
             break
     gfs.note("c2 has filled the chunk")
     gfs.pass_time(gfs.limits.location_cache + 1)
-    tries_again(gfs, "c1", 1)
+    tries_again(gfs, unheard, 1)
     cluster.network.heal()
     gfs.finish(unheard)
     expect(unheard.acknowledged, "the record was given up although it is in the file")
