@@ -98,11 +98,16 @@ class PowerFile:
         self.disk = disk
         self.durable = b""
         self.seen = bytearray()
+        self.unsynced: list[tuple[int, bytes]] = []  # (offset, data), in order
 
     def crash(self, survives: Callable[[int], int]) -> None:
-        assert self.seen[: len(self.durable)] == self.durable
-        self.seen = self.seen[: len(self.durable) + survives(len(self.seen) - len(self.durable))]
-        self.durable = bytes(self.seen)
+        left = survives(sum(len(data) for _, data in self.unsynced))
+        self.seen = bytearray(self.durable)
+        for offset, data in self.unsynced:
+            kept = data[:left]
+            self.seen[offset : offset + len(kept)] = kept
+            left -= len(kept)
+        self._all_durable()
 
     def close(self) -> None:
         pass
@@ -116,6 +121,7 @@ class PowerFile:
     def pwrite(self, offset: int, data: bytes) -> None:
         self.disk.power()
         self.seen[offset : offset + len(data)] = data
+        self.unsynced.append((offset, bytes(data)))
         self.disk.power()
 
     def truncate(self, size: int) -> None:
@@ -124,8 +130,12 @@ class PowerFile:
 
     def sync(self) -> None:
         self.disk.power()
-        self.durable = bytes(self.seen)
+        self._all_durable()
         self.disk.power()
+
+    def _all_durable(self) -> None:
+        self.durable = bytes(self.seen)
+        self.unsynced.clear()
 
 
 @dataclass
