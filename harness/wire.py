@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from harness import records
 from harness.history import Grant, Handle, Held, RecordId
-from harness.network.frame import REPLY, REQUEST, Frame
+from harness.network.frame import REQUEST, Frame
 
 ANEW = ("create_chunk", "clone_chunk")
 
@@ -51,7 +51,7 @@ def _held(journal: Sequence[Frame]) -> Iterator[Held]:
             asked[frame.connection, frame.xid] = frame
             continue
         request = asked.get((frame.connection, frame.xid))
-        if request is None or frame.kind != REPLY or frame.failed:
+        if request is None or frame.failed:
             continue
         match request.header.get("args"):
             case {

@@ -52,6 +52,11 @@ class Standing:
     shortfalls: tuple[Anomaly, ...] = ()
     unjudged: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def reasons(self) -> list[str]:
+        """The shortfalls in words."""
+        return [f"{anomaly.sentence} {anomaly.observed}" for anomaly in self.shortfalls]
+
 
 def name(model: Model) -> str:
     """`gfs`, or `gfs+no-duplicates+…` in a fixed order, without demands that another one includes."""

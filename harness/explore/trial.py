@@ -102,7 +102,7 @@ def _judge(gfs: Gfs, model: str) -> None:
             f"the run does not satisfy the model {model}",
             seen="; ".join(
                 [
-                    *(f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls),
+                    *verdict.standing.reasons,
                     *(f"{demand} is not judged: {why}" for demand, why in verdict.standing.unjudged),
                 ]
             ),

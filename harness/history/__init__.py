@@ -3,7 +3,8 @@
 A history is a file of JSON lines. The first line is the `meta` object. `invoke` and `complete` lines
 bracket each operation, stamped with the harness's virtual clock *before* the request went to the client
 node and *after* its answer came back, so they hold whatever the student's code does. `fault` lines only
-help to explain. `grant` and `held` lines are what the wire showed of leases and of secondaries. `chunk` and `replica` lines are the final truth, read over the wire once all is healed.
+help to explain. `grant` and `held` lines are what the wire showed of leases and of secondaries. `chunk` and
+`replica` lines are the final truth, read over the wire once all is healed.
 
 Invariant: a `History` is well formed. Operations, records, chunks and replicas are unique, no operation
 completes before it is invoked, and the segments of a replica tile it from 0 to its length. Whatever breaks

@@ -17,9 +17,8 @@ from labkit.protocol import MAX_HEADER, MAX_PAYLOAD, RECORD
 PREFIX = struct.Struct(">II")
 
 REQUEST, REPLY = "request", "reply"
-GLIMPSE = (
-    RECORD.size
-)  # bytes of a payload that the journal keeps: who wrote a record, and its number, are among them
+# Bytes of a payload that the journal keeps: who wrote a record, and its number, are among them.
+GLIMPSE = RECORD.size
 
 
 class Frame:

@@ -28,9 +28,8 @@ class StrictCluster(Cluster):
         super().__init__(seed)
         self.asks = asks
         self.grants: dict[tuple[int, int], Grant] = {}
-        self.seen: dict[
-            tuple[int, str, str], int
-        ] = {}  # handle, server and record: the version of the mutation
+        # Handle, server and record: the version of the mutation.
+        self.seen: dict[tuple[int, str, str], int] = {}
         self.asked: set[tuple[int, int]] = set()
         self.cuts: list[Cut] = []
         self.proven: list[Cut] = []

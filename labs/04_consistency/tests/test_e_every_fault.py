@@ -83,9 +83,8 @@ def only_one_has_it(explorer: Explorer) -> Iterator[Schedule]:
         (Deed.CRASH, Deed.REBOOT, Deed.REPLACEMENT), permutations(secondaries), permutations(clients)
     ):
         strikes = (
-            Strike(
-                Deed.LOSS, Message(REQUEST, "append", other, "primary")
-            ),  # so the owner's record comes first
+            # The first makes the owner's record come first.
+            Strike(Deed.LOSS, Message(REQUEST, "append", other, "primary")),
             Strike(Deed.LOSS, Message(REQUEST, "apply", "primary", lacks), times=MANY),
             Strike(Deed.PARTITION, Message(REQUEST, "apply", "primary", has), owner, delivered=True),
             Strike(deed, Message(REPLY, "apply", has, "primary"), "primary", seconds=LONG),
@@ -129,7 +128,7 @@ def test_a_replica_without_a_lease_is_not_read(cluster: Cluster) -> None:
         f"{BASE_MODEL}+no-stale-reads" in verdict.standing.satisfied,
         "a read was stale",
         expected="every record that was acknowledged before the scan began",
-        seen="; ".join(f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls),
+        seen="; ".join(verdict.standing.reasons),
     )
 
 

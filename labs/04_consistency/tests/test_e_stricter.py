@@ -36,7 +36,7 @@ def judge(gfs: Gfs) -> None:
         MODEL in verdict.standing.satisfied,
         "a record was appended twice",
         expected="each record at one offset, however often its client had to ask",
-        seen="; ".join(f"{anomaly.sentence} {anomaly.observed}" for anomaly in verdict.standing.shortfalls),
+        seen="; ".join(verdict.standing.reasons),
         why="an identity that the chunk holds already is an append that was done already",
     )
 
