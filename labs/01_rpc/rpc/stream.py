@@ -23,6 +23,9 @@ from rpc.wire import Buffer, Frame, FrameAssembler, parse_header
 SEND_GLANCE = 20
 
 
+_DONTWAIT = int(socket.MSG_DONTWAIT)  # of itself it is an enum, converted at every call
+
+
 class DeadlinePassed(TimeoutError):
     """The node's clock passed the deadline. Not the system's own TimeoutError, which breaks a connection."""
 

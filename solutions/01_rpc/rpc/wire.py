@@ -89,7 +89,7 @@ class FrameAssembler:
         # lab 1 part A: large parts are received in place, everything else into the small buffer
         if self._part is not None:
             return self._part.room()
-        return self._small[self._end :]
+        return self._small[self._end :] if self._end else self._small
 
     def filled(self, count: int) -> None:
         """`count` bytes were put at the beginning of `room()`."""
@@ -126,7 +126,10 @@ class FrameAssembler:
             self._payload_length = payload_length
             self._part = self._open_part(header_length)
             return self._take_part()
-        header = self._parsed(self._small[body:payload])
+        try:
+            header = self._parse(self._small[body:payload])
+        except codec.BAD_DATA as error:
+            raise _no_header(error) from error
         bulk = bytearray(self._small[payload:behind]) if payload_length else b""
         if behind == end:
             behind = self._end = 0
@@ -141,7 +144,10 @@ class FrameAssembler:
         if self._header is None:
             if part.filled < part.length:
                 return None
-            self._header = self._parsed(part.data)
+            try:
+                self._header = self._parse(part.data)
+            except codec.BAD_DATA as error:
+                raise _no_header(error) from error
             part = self._part = self._open_part(self._payload_length)
         if part.filled < part.length:
             return None
@@ -150,13 +156,6 @@ class FrameAssembler:
         self._start = self._end = 0  # what was there belonged to this frame, and was not all of it
         self.empty = True
         return frame
-
-    def _parsed(self, data: Buffer) -> Any:
-        # lab 1 part A
-        try:
-            return self._parse(data)
-        except codec.BAD_DATA as error:
-            raise MalformedFrame(f"the header is {error}") from error
 
     def _open_part(self, length: int) -> _Part:
         # lab 1 part A
@@ -192,3 +191,8 @@ class _Part:
         if self.filled == len(self.data):
             self.data += bytes(min(len(self.data), self.length - len(self.data)))
         return memoryview(self.data)[self.filled :]
+
+
+def _no_header(error: Exception) -> MalformedFrame:
+    # lab 1 part A
+    return MalformedFrame(f"the header is {error}")
