@@ -3,6 +3,7 @@
     python -m tests.soak                           every lab, each graded test 10 times
     python -m tests.soak --lab lab01 --runs 1000   one lab, for long
     python -m tests.soak --load                    on a machine that others use, with slow phases and paused processes
+    python -m tests.soak --record                  also adds the runs to docs/soak.md: a thousand take many sittings
 
 Prints a table and exits with 1 if a test of the reference ever failed. What ended for want of the processor (an
 `error` of kind busy) is counted apart: it says nothing about anybody, but it must stay rare to be worth anything.
@@ -15,6 +16,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -26,12 +28,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.grading.manifest import load as load_manifest
 from harness.processes.linux import descendants
 from harness.workspace import LABS
 
 KIT = Path(__file__).resolve().parent.parent
 ROUND = 5  # runs of each test by one grader
 BUSY = "this machine was too busy"
+RECORD = KIT / "docs" / "soak.md"
+HEAD = """# How often the reference passed
+
+Written by `python -m tests.soak --record`, which adds its runs to what is here. Under load: both cores busy all the time,
+slow phases, and processes that stand still. Busy: ended for want of the processor, an error that says nothing about
+anybody's code. Delete this page to count anew when a graded test or the reference changes in what it does.
+
+| graded test | runs | of them under load | false failures | busy |
+|---|---|---|---|---|
+"""
+ROW = re.compile(r"^\| (\w+ \w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
 
 
 @dataclass
@@ -39,37 +53,44 @@ class Count:
     """What became of one graded test."""
 
     runs: int = 0
+    loaded: int = 0
     false: int = 0
     busy: int = 0
     seconds: float = 0.0
     messages: list[str] = field(default_factory=list[str])
 
 
-def soak(lab: str, runs: int, jobs: int, counts: dict[str, Count], only: str) -> None:
+def soak(lab: str, said: argparse.Namespace, counts: dict[str, Count]) -> None:
     """Grade the reference until each of its tests has run so often."""
+    runs: int = said.runs
     done = 0
     while done < runs:
         repeat = min(ROUND, runs - done)
         with tempfile.TemporaryDirectory() as scratch:
             results = Path(scratch, "results.json")
             command = [sys.executable, "-I", str(KIT / "grader.py"), lab, "--solution"]
-            command += ["--repeat", str(repeat), "--jobs", str(jobs), "--json", str(results)]
-            command += ["--only", only] if only else []
+            command += ["--repeat", str(repeat), "--jobs", str(said.jobs), "--json", str(results)]
+            command += ["--only", said.only] if said.only else []
             ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if not results.exists():
                 sys.exit(f"the grader wrote no results:\n{ended.stdout.decode('utf-8', 'replace')}")
-            enter(json.loads(results.read_text(encoding="utf-8")), counts)
+            report = json.loads(results.read_text(encoding="utf-8"))
+        enter(report, counts, said.load)
+        if said.record:
+            record(report, said.load)
         done += repeat
         wrong = sum(one.false for one in counts.values())
         print(f"{lab}: {done} of {runs} runs, {wrong} false failures", file=sys.stderr)
 
 
-def enter(report: dict[str, object], counts: dict[str, Count]) -> None:
+def enter(report: dict[str, object], counts: dict[str, Count], loaded: bool) -> None:
     """Add what one grader found."""
     for lab in report["labs"]:  # pyright: ignore[reportGeneralTypeIssues, reportUnknownVariableType]
         for test in lab["tests"]:  # pyright: ignore[reportUnknownVariableType]
             count = counts.setdefault(f"{lab['lab']} {test['id']}", Count())
-            count.runs += int(test["attempts"])  # pyright: ignore[reportUnknownArgumentType]
+            attempts = int(test["attempts"])  # pyright: ignore[reportUnknownArgumentType]
+            count.runs += attempts
+            count.loaded += attempts if loaded else 0
             count.seconds += float(test["seconds"])  # pyright: ignore[reportUnknownArgumentType]
             if test["status"] == "passed":
                 continue
@@ -80,6 +101,31 @@ def enter(report: dict[str, object], counts: dict[str, Count]) -> None:
             else:
                 count.false += failures
                 count.messages.append(f"{message}\n{test['replay']}")
+
+
+def record(report: dict[str, object], loaded: bool) -> None:
+    """Add what one grader found to the page."""
+    counts = recorded()
+    enter(report, counts, loaded)
+    RECORD.write_text(document(counts), encoding="utf-8")
+
+
+def recorded() -> dict[str, Count]:
+    """The counts on the page."""
+    page = RECORD.read_text(encoding="utf-8") if RECORD.is_file() else ""
+    return {
+        name: Count(runs=int(runs), loaded=int(loaded), false=int(false), busy=int(busy))
+        for name, runs, loaded, false, busy in ROW.findall(page)
+    }
+
+
+def document(counts: dict[str, Count]) -> str:
+    """The page: every graded test there is, run or not."""
+    names = [f"{lab} {test.name}" for lab in LABS for test in load_manifest(KIT, lab).tests]
+    rows = [(name, counts.get(name, Count())) for name in names]
+    return HEAD + "".join(
+        f"| {name} | {one.runs} | {one.loaded} | {one.false} | {one.busy} |\n" for name, one in rows
+    )
 
 
 @contextmanager
@@ -163,12 +209,13 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10, help="how often each test is run (10)")
     parser.add_argument("--jobs", type=int, default=2, help="tests side by side (2)")
     parser.add_argument("--load", action="store_true", help="on a busy, halting machine")
+    parser.add_argument("--record", action="store_true", help="add the runs to docs/soak.md")
     parser.add_argument("--seed", type=int, default=0, help="of the load")
     said = parser.parse_args()
     counts: dict[str, Count] = {}
     with load(random.Random(said.seed)) if said.load else contextlib.nullcontext():
         for lab in said.lab or LABS:
-            soak(lab, said.runs, said.jobs, counts, said.only)
+            soak(lab, said, counts)
     return 1 if show(counts) else 0
 
 

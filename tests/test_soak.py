@@ -1,0 +1,46 @@
+"""Counting runs of the reference: what is a false failure, and what the page keeps from sitting to sitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.workspace import LABS
+from tests import soak
+
+
+def report(status: str, message: str = "", failures: int = 0) -> dict[str, object]:
+    test = {
+        "id": "test_names",
+        "attempts": 5,
+        "seconds": 2.0,
+        "status": status,
+        "message": message,
+        "failures": failures,
+        "replay": "python grader.py lab02",
+    }
+    return {"labs": [{"lab": "lab02", "tests": [test]}]}
+
+
+def test_a_failure_is_false_and_a_starved_wait_is_not() -> None:
+    counts: dict[str, soak.Count] = {}
+    soak.enter(report("passed"), counts, False)
+    soak.enter(report("failed", "the append guarantee does not hold", 2), counts, True)
+    soak.enter(report("error", f"{soak.BUSY}: 3 s of 20", 1), counts, True)
+    (count,) = counts.values()
+    assert (count.runs, count.loaded, count.false, count.busy) == (15, 10, 2, 1)
+    assert count.messages == ["the append guarantee does not hold\npython grader.py lab02"]
+
+
+def test_the_page_adds_up_and_names_every_graded_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "RECORD", tmp_path / "soak.md")
+    soak.record(report("passed"), False)
+    soak.record(report("failed", "no", 1), True)
+    count = soak.recorded()["lab02 test_names"]
+    assert (count.runs, count.loaded, count.false, count.busy) == (10, 5, 1, 0)
+    names = soak.recorded()
+    assert {name.split()[0] for name in names} == set(LABS)
+    assert sum(one.runs for one in names.values()) == 10
