@@ -47,7 +47,7 @@ RUNTIME = [
     "networkx>=3.2,<4",
     "msgspec>=0.19,<1",
     "msgpack>=1.0.8,<2",
-    "google-crc32c>=1.6,<2",
+    "crc32c>=2.7,<3",
     "click>=8.1,<9",
 ]
 BEFORE_3_11 = ["tomli>=2.0,<3"]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import google_crc32c
+import crc32c as _library
 
 
 def crc32c(data: bytes | bytearray | memoryview, start: int = 0) -> int:
     """Checksum of `data`, continuing from `start` (the checksum of what came before)."""
-    if not isinstance(data, bytes):
-        data = bytes(data)
-    return google_crc32c.extend(start, data)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return _library.crc32c(data, start)

@@ -20,7 +20,7 @@ KIT = Path(__file__).resolve().parent.parent
 STDLIB = sys.stdlib_module_names | {"tomllib"}  # the latter since 3.11, and only asked for there
 ROOTS = [lab.root for lab in LABS.values()]
 PACKAGES = [root[3:] for root in ROOTS]  # in the order of the labs
-RUNTIME = ["pytest", "rich", "networkx", "msgspec", "msgpack", "google_crc32c", "click", "tomli"]
+RUNTIME = ["pytest", "rich", "networkx", "msgspec", "msgpack", "crc32c", "click", "tomli"]
 
 
 class Room(NamedTuple):
@@ -32,7 +32,7 @@ class Room(NamedTuple):
 
 # The first room that matches a path is its room; a file without a room is an error.
 ROOMS = [
-    Room(r"labkit/.*", {"labkit", "msgspec", "google_crc32c"}),
+    Room(r"labkit/.*", {"labkit", "msgspec", "crc32c"}),
     *(
         Room(f"(solutions|labs)/{root}/{root[3:]}/.*", {"labkit", *PACKAGES[: number + 1]})
         for number, root in enumerate(ROOTS)

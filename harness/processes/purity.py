@@ -45,7 +45,7 @@ _COMPUTING = frozenset(
         "typing",
         "weakref",
         "zlib",
-        "google_crc32c",
+        "crc32c",
         "msgspec",
         "msgspec.msgpack",
     ]
