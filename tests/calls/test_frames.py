@@ -31,10 +31,11 @@ def feed(assembler: Any, data: bytes) -> list[Any]:
     taken: list[Any] = []
     view = memoryview(data)
     while view:
-        with assembler.room() as room:
-            assert len(room) > 0
-            count = min(len(room), len(view))
-            room[:count] = view[:count]
+        room = assembler.room()
+        assert len(room) > 0
+        count = min(len(room), len(view))
+        room[:count] = view[:count]
+        del room  # good for one receive; kept, it would stop its buffer from growing
         assembler.filled(count)
         view = view[count:]
         while (frame := assembler.take()) is not None:
