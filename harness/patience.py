@@ -33,6 +33,7 @@ ORDINARY = 20.0  # what anything may take; wrong code that hangs costs this much
 LONG_WAIT = 1.0  # shorter waits give something a chance to happen, and are not told from it: never TooBusy
 
 _TICK = 0.1  # real seconds
+_DEAR = 50.0  # to count our own threads may take a fiftieth of the time: hundreds of files of the kernel's are read
 _LOOK_AGAIN = 1.0
 _WORK = 3000  # numbers to add up; this takes half as long where the kit's patience was chosen
 _WORK_SECONDS = 60e-6
@@ -102,6 +103,8 @@ class _Clock:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._cores = len(os.sched_getaffinity(0))
+        self._share = 1.0
+        self._share_again = 0.0  # when, in real time, it is to be found out again
         # Patience, the real time when it was that, the rate since. Replaced as a whole and read without a lock, for
         # a signal handler may ask while the thread it interrupted is asking.
         self._seen = (0.0, time.monotonic(), self._measured(_TICK))
@@ -125,7 +128,11 @@ class _Clock:
     def _measured(self, elapsed: float) -> float:
         """The part of a real second that counts."""
         punctual = min(1.0, 1.1 * _TICK / elapsed)
-        return max(1 / MOST, punctual * min(1.0, _speed()) * _share(self._cores))
+        before = time.monotonic()
+        if before >= self._share_again:
+            self._share = _share(self._cores)
+            self._share_again = before + _DEAR * (time.monotonic() - before)
+        return max(1 / MOST, punctual * min(1.0, _speed()) * self._share)
 
 
 def _speed() -> float:

@@ -57,6 +57,20 @@ def test_a_slow_frame_arrives_whole_and_late(cluster: Cluster) -> None:
         assert node.receive()[1] == b"x" * 10_000
 
 
+def test_the_journal_is_read_on_from_where_it_was_read(cluster: Cluster) -> None:
+    with RawPeer(cluster.network).connect("node") as node:
+        node.request("add", {"key": "k"}, xid=(7, 1))  # no fault looks at it: the reply's method comes from here
+        cluster.until(lambda: bool(cluster.network.journal), "the request")
+        before = cluster.network.journal
+        assert node.receive()
+        node.request("add", {"key": "k"}, xid=(7, 2))
+        assert node.receive()
+        cluster.until(lambda: len(cluster.network.journal) == 4, "the second reply")
+    frames = cluster.network.journal
+    assert [(frame.kind, frame.method) for frame in frames] == [("request", "add"), ("reply", "add")] * 2
+    assert frames[0] is before[0], "decoded once"
+
+
 def test_a_full_disk_refuses_what_does_not_fit(cluster: Cluster) -> None:
     cluster.call("node", "append", name="f", data=b"x" * 100)
     disk_faults.leave_room(cluster, "node", 50)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from harness.network.faults import Aim, Drop, Fault, Hold, Partition, Sometimes, Watch, When
 from harness.network.frame import REQUEST, Frame
-from harness.network.proxy import JOURNAL_LENGTH, Proxy
+from harness.network.proxy import JOURNAL_LENGTH, Proxy, Undecoded
 
 
 class Network:
@@ -17,21 +17,30 @@ class Network:
         self.proxy = proxy
         self.injected = 0  # faults so far; what a When does is counted by whoever does it
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._read: list[Frame] = []  # the journal so far, decoded
+        self._methods: dict[tuple[int, Hashable], str] = {}  # of the requests in it
 
     @property
     def journal(self) -> list[Frame]:
-        """Every frame that passed or was meant to, oldest first."""
-        frames: list[Frame] = []
-        methods: dict[tuple[int, Hashable], str] = {}
-        for entry in list(self.proxy.journal):
-            frame = entry if isinstance(entry, Frame) else entry[1].frame(entry[0], *entry[2:])
-            key = (frame.connection, frame.xid)
-            if frame.kind == REQUEST:
-                methods[key] = frame.method
-            elif frame.method == "?":
-                frame.method = methods.get(key, "?")
-            frames.append(frame)
-        return frames
+        """Every frame that passed or was meant to, oldest first. Each is decoded once, however often this is asked."""
+        with self._reading:
+            entries = list(self.proxy.journal)
+            if len(entries) == JOURNAL_LENGTH:  # the oldest have gone
+                self._read.clear()
+                self._methods.clear()
+            for entry in entries[len(self._read) :]:
+                self._read.append(self._decoded(entry))
+            return self._read.copy()
+
+    def _decoded(self, entry: Frame | Undecoded) -> Frame:
+        frame = entry if isinstance(entry, Frame) else entry[1].frame(entry[0], *entry[2:])
+        key = (frame.connection, frame.xid)
+        if frame.kind == REQUEST:
+            self._methods[key] = frame.method
+        elif frame.method == "?":
+            frame.method = self._methods.get(key, "?")
+        return frame
 
     @property
     def complete(self) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import signal
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -26,17 +25,13 @@ def adopt_orphans() -> None:
 
 def children(pid: int | str = "self") -> list[int]:
     """Process ids of the direct children of a process, by default this one; dead but unreaped ones included."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+    return [child for task in _tasks(pid) for child in _children_of(task)]
 
 
 def parent(pid: int) -> int | None:
     """Process id of a process's parent; None when it is gone."""
     try:
-        # The name, in brackets before the state, may hold anything.
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+        return int(_behind_the_name(f"/proc/{pid}")[1])
     except (FileNotFoundError, ProcessLookupError):
         return None
 
@@ -56,12 +51,35 @@ def descendants(pid: int | str = "self") -> list[int]:
 def running_below(pid: int) -> int:
     """How many threads of a process and of its descendants run or could run."""
     count = 0
-    for one in (pid, *descendants(pid)):
+    waiting = [pid]
+    while waiting:
         with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{one}/task").iterdir():
-                # The name, in brackets before the state, may hold anything.
-                count += (task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "R"
+            for task in _tasks(waiting.pop()):
+                waiting += _children_of(task)
+                count += _behind_the_name(task)[0] == b"R"
     return count
+
+
+def _tasks(pid: int | str) -> list[str]:
+    return [f"/proc/{pid}/task/{task}" for task in os.listdir(f"/proc/{pid}/task")]
+
+
+def _children_of(task: str) -> list[int]:
+    return [int(child) for child in _read(f"{task}/children").split()]
+
+
+def _behind_the_name(path: str) -> list[bytes]:
+    """State, parent, and so on, of a process or thread; its name, in brackets before them, may hold anything."""
+    return _read(f"{path}/stat").rpartition(b")")[2].split()
+
+
+def _read(path: str) -> bytes:
+    """All of a small file of the kernel's; hundreds are read at a time, so as cheaply as can be."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 1 << 16)
+    finally:
+        os.close(descriptor)
 
 
 def _prctl(option: int, value: int) -> None:
