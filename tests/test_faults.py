@@ -59,7 +59,8 @@ def test_a_slow_frame_arrives_whole_and_late(cluster: Cluster) -> None:
 
 def test_the_journal_is_read_on_from_where_it_was_read(cluster: Cluster) -> None:
     with RawPeer(cluster.network).connect("node") as node:
-        node.request("add", {"key": "k"}, xid=(7, 1))  # no fault looks at it: the reply's method comes from here
+        # No fault looks at it, so that the reply's method can come from the journal only.
+        node.request("add", {"key": "k"}, xid=(7, 1))
         cluster.until(lambda: bool(cluster.network.journal), "the request")
         before = cluster.network.journal
         assert node.receive()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import permutations, product
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from harness.checker.evidence import ChunkView, Evidence
 from harness.checker.regions import State, merge
@@ -21,12 +21,11 @@ from harness.history import (
     Write,
 )
 
-EXHAUSTIVE = settings(derandomize=True, deadline=None, database=None)
-
-
+# However slow this machine may be: hypothesis would call a busy one bad drawing.
+EXHAUSTIVE = settings(
+    derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 SIZE = 10  # of a chunk
-
-
 LIFETIME = 3.0
 
 

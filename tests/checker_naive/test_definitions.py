@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 
 from harness.checker import Judgement, Name, check
@@ -43,6 +44,7 @@ def test_every_guarantee_has_a_definition() -> None:
     assert set(DEFINITIONS) == {one.name for one in (*BASE, *STRICT)} == set(Name)
 
 
+@pytest.mark.timeout(900)
 def test_appends_and_scans_are_judged_by_the_definitions() -> None:
     seen: Counter[Name | None] = Counter()
 
@@ -57,6 +59,7 @@ def test_appends_and_scans_are_judged_by_the_definitions() -> None:
     assert rare.keys() <= {Name.LOST_WRITE, Name.MINGLED_WRITE}, rare
 
 
+@pytest.mark.timeout(900)
 def test_writes_are_judged_by_the_definitions() -> None:
     seen: Counter[Name | None] = Counter()
 
