@@ -124,7 +124,7 @@ class Cluster:
         self.crashes += 1
         if node.process is not None:
             node.process.kill()
-        self._proxy.set_port(name, None)
+        self._proxy.hang_up(name)
 
     def restart(self, name: str) -> None:
         """Crash if it runs, then start again with the same disk."""
@@ -153,7 +153,7 @@ class Cluster:
         if node.process is None or not Deadline(patience).wait(node.process.exited):
             raise LabFailure(f"{name} was to crash but did not within {patience:g} s of real time")
         self.crashes += 1
-        self._proxy.set_port(name, None)
+        self._proxy.hang_up(name)
 
     # ---- commands
 
@@ -281,6 +281,8 @@ class Cluster:
     def _spawn(self, node: Node, crash_at: tuple[int, str] | None) -> None:
         if node.alive:
             raise HarnessFault(f"{node.name} runs already")
+        if node.process is not None:
+            self._proxy.hang_up(node.name)  # it may have died by itself
         node.lives += 1
         node.failure = None
         node.expected_to_die = crash_at is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,6 +72,23 @@ def test_the_journal_is_read_on_from_where_it_was_read(cluster: Cluster) -> None
     frames = cluster.network.journal
     assert [(frame.kind, frame.method) for frame in frames] == [("request", "add"), ("reply", "add")] * 2
     assert frames[0] is before[0], "decoded once"
+
+
+def test_whoever_was_connected_to_a_node_that_crashed_has_heard_of_it_at_once(cluster: Cluster) -> None:
+    """Otherwise a client could send into a connection of the life before, and wait for its clock, which stands still."""
+    proxy = cluster.network.proxy
+    peers = RawPeer(cluster.network)
+    for crash in (cluster.crash, cluster.restart):
+        with peers.connect("node") as peer:
+            peer.request("add", {"key": "k"}, xid=(7, 1))
+            assert peer.receive()
+            busy = threading.Thread(target=lambda: proxy.submit(lambda: time.sleep(0.3)))
+            busy.start()
+            crash("node")
+            assert peer.closed(patience=0.001)
+            busy.join()
+        if not cluster.nodes["node"].alive:
+            cluster.start("node")
 
 
 def test_a_full_disk_refuses_what_does_not_fit(cluster: Cluster) -> None:

@@ -57,6 +57,12 @@ class Connection:
         if self.requests.finished and self.replies.finished:
             self.close()
 
+    def hang_up(self, name: str) -> None:
+        """A node is gone, and this may be a connection of it: pass on what it has sent and that nothing more will come."""
+        for pipe in (self.requests, self.replies):
+            if pipe.sender == name:
+                pipe.drain()
+
     def reconsider(self) -> None:
         self.requests.finish()
         self.replies.finish()

@@ -59,12 +59,18 @@ class Pipe:
         else:
             self.read()
 
-    def read(self) -> None:
+    def drain(self) -> None:
+        """The source is gone: read what it has left, and the end, as far as the sink takes it."""
+        while self.connection.open and not self.ended and not self.out and self.read():
+            pass
+
+    def read(self) -> bool:
+        """Whether there was something to read, if only the end."""
         buffer = self._proxy.buffer
         try:
             count = self.source.recv_into(buffer)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             count = 0
         if count:
@@ -74,6 +80,7 @@ class Pipe:
             self.ended = True
             self.finish()
             self.connection.interest(self.source)
+        return True
 
     def _pass_whole(self, buffer: memoryview, count: int) -> bool:
         """The usual case made cheap: exactly one whole frame has come and no fault is waiting for any."""

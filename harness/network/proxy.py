@@ -97,6 +97,16 @@ class Proxy:
         else:
             self.ports[name] = port
 
+    def hang_up(self, name: str) -> None:
+        """`name` is gone: when this returns, whoever it was connected to has been told so, as far as faults let it be."""
+        self.ports.pop(name, None)
+
+        def hang_up() -> None:
+            for connection in [*self._connections]:
+                connection.hang_up(name)
+
+        self.submit(hang_up)
+
     def wake(self) -> None:
         """Time has jumped, or there is something in the inbox."""
         with contextlib.suppress(BlockingIOError):
