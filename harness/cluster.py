@@ -183,9 +183,16 @@ class Cluster:
         return cast(list[dict[str, Any]], self.call(name, "harness.operations"))
 
     def crash_at(self, name: str, operation: int, when: str) -> None:
-        """The node will die at its `operation`-th disk operation from now on (1 is the next)."""
+        """The node will die at its `operation`-th disk operation from now on (1 is the next); with 0, at none any more.
+
+        It may die before it has answered: somebody else may be at work there, or an earlier order still held.
+        """
         self.nodes[name].expected_to_die = True
-        self.call(name, "harness.crash_at", operation=operation, when=when)
+        try:
+            self.call(name, "harness.crash_at", operation=operation, when=when)
+        except LabFailure:
+            if self.nodes[name].alive:
+                raise
 
     def port(self, name: str) -> int | None:
         """Where a node listens; None when it is down or does not."""

@@ -75,15 +75,15 @@ class Nemesis:
     def heal(self) -> None:
         """No fault lasts beyond this, but for the servers that crashed for good."""
         self._cluster.network.heal()
+        for _, name in self._waiting:
+            # Its point has not come and must not come any more, but it may come at this very moment.
+            if self._cluster.nodes[name].alive:
+                self._cluster.crash_at(name, 0, "before")
         self.tick()
+        self._waiting.clear()
         for down in list(self._down):
             if down.deed is not Deed.CRASH:
                 self._bring_back(down)
-        for strike, name in self._waiting:
-            # Its point never came, and must not come any more.
-            if self._cluster.nodes[name].alive and strike not in self._died:
-                self._cluster.call(name, "harness.crash_at", operation=0, when="before")
-        self._waiting.clear()
 
     def _aim(self, strike: Strike, point: Message) -> Aim:
         return Aim(

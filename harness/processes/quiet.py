@@ -20,7 +20,9 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-SLEEPING = frozenset(b"SZXTt")  # waiting for an event; dead, or stopped: such a thread does nothing either
+# Waiting for an event, or dead. Not one that is stopped, though it does nothing: a machine that swaps or migrates stops
+# threads in the middle of something, and no time should jump over their heads.
+SLEEPING = frozenset(b"SZX")
 NONE = -1
 _SELF_AND_PARENT = 2  # entries of a directory besides those it is for
 
