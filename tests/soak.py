@@ -35,6 +35,7 @@ from harness.workspace import LABS
 KIT = Path(__file__).resolve().parent.parent
 ROUND = 5  # runs of each test by one grader
 BUSY = "this machine was too busy"
+HOG = "while os.getppid() =="  # however we end, it ends too
 RECORD = KIT / "docs" / "soak.md"
 HEAD = """# How often the reference passed
 
@@ -151,7 +152,7 @@ def load(rng: random.Random) -> Generator[None]:
 
 
 def _hog() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-I", "-S", "-c", "while True: pass"])
+    return subprocess.Popen([sys.executable, "-I", "-S", "-c", f"import os\n{HOG} {os.getpid()}: pass"])
 
 
 def _end(hog: subprocess.Popen[bytes]) -> None:
@@ -184,7 +185,7 @@ def _is_hog(pid: int) -> bool:
     """Hogs, and what a test has stopped on purpose, are left alone."""
     try:
         stopped = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "T"
-        return stopped or b"while True: pass" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return stopped or HOG.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
 

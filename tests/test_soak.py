@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from harness.patience import Deadline
 from harness.workspace import LABS
 from tests import soak
 
@@ -44,3 +48,13 @@ def test_the_page_adds_up_and_names_every_graded_test(
     names = soak.recorded()
     assert {name.split()[0] for name in names} == set(LABS)
     assert sum(one.runs for one in names.values()) == 10
+
+
+def test_the_load_ends_with_the_process_that_made_it() -> None:
+    program = "import os; from tests import soak; print(soak._hog().pid, flush=True); os.kill(os.getpid(), 9)"
+    told = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=soak.KIT, check=False)
+    hog = Path("/proc", told.stdout.decode().strip())
+    deadline = Deadline(20.0)
+    while hog.exists() and hog.joinpath("stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        assert not deadline.passed()
+        time.sleep(0.01)
