@@ -41,7 +41,7 @@ HEAD = """# How often the reference passed
 
 Written by `python -m tests.soak --record`, which adds its runs to what is here. Under load: both cores busy all the time,
 slow phases, and processes that stand still. Busy: ended for want of the processor, an error that says nothing about
-anybody's code. Delete this page to count anew when a graded test or the reference changes in what it does.
+anybody's code. Delete this page to count anew when a graded test, the harness or the reference changes in what it does.
 
 | graded test | runs | of them under load | false failures | busy |
 |---|---|---|---|---|
