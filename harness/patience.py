@@ -105,25 +105,25 @@ class _Clock:
         self._cores = len(os.sched_getaffinity(0))
         self._share = 1.0
         self._share_again = 0.0  # when, in real time, it is to be found out again
-        # Patience, the real time when it was that, the rate since. Replaced as a whole and read without a lock, for
-        # a signal handler may ask while the thread it interrupted is asking.
+        # Reentrant: a signal handler may ask while the thread it interrupted is asking.
+        self._lock = threading.RLock()
+        # Patience, the real time when it was that, the rate since.
         self._seen = (0.0, time.monotonic(), self._measured(_TICK))
         threading.Thread(target=self._tick, name="patience", daemon=True).start()
 
     def now(self) -> float:
-        # The thread may be late: what it has not seen passes at the last rate, but not for long.
-        patience, real, rate = self._seen
-        return patience + min(time.monotonic() - real, 2 * _TICK) * rate
+        with self._lock:
+            patience, real, rate = self._seen
+            # The thread may be late: what it has not seen passes at the last rate, but not for long.
+            return patience + min(time.monotonic() - real, 2 * _TICK) * rate
 
     def _tick(self) -> None:
         while True:
             time.sleep(_TICK)
-            patience, before, last = self._seen
-            rate = self._measured(time.monotonic() - before)
-            real = time.monotonic()
-            # It never goes back: `now` may have been ahead by what it had not seen.
-            shown = min(real - before, 2 * _TICK) * last
-            self._seen = (patience + max(shown, (real - before) * rate), real, rate)
+            rate = self._measured(time.monotonic() - self._seen[1])
+            # What is past has passed at the rate that `now` showed meanwhile, or patience would jump.
+            with self._lock:
+                self._seen = (self.now(), time.monotonic(), rate)
 
     def _measured(self, elapsed: float) -> float:
         """The part of a real second that counts."""

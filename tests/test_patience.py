@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -27,11 +28,17 @@ def busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "LONG_WAIT", 0.1)
 
 
-def test_patience_never_passes_faster_than_real_time() -> None:
-    before, real = patience.now(), time.monotonic()
-    for _ in range(20):
-        time.sleep(0.02)
-        assert patience.now() - before <= time.monotonic() - real + 1e-6
+def test_patience_never_passes_faster_than_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it make up for what a slower rate has withheld when the next one is better."""
+    monkeypatch.setattr(patience, "_the_clock", None)
+    rates = itertools.cycle([0.2, 1.0])
+    monkeypatch.setattr(patience, "_share", lambda cores: next(rates))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr(patience, "_DEAR", 0.0)
+    for _ in range(200):
+        real, before = time.monotonic(), patience.now()
+        time.sleep(0.002)
+        after = patience.now()
+        assert before <= after <= before + (time.monotonic() - real) + 1e-6
 
 
 def test_a_wait_that_is_answered_is_no_matter_of_patience(busy: None) -> None:
@@ -83,7 +90,7 @@ def test_what_a_busy_machine_ends_is_an_error_and_no_failure(tmp_path: Path) -> 
 
 
 def test_a_signal_may_ask_while_it_interrupts_somebody_who_asks() -> None:
-    """A lock in `now` would be held by the very thread that the signal's handler runs in."""
+    """The lock in `now` may be held by the very thread that the signal's handler runs in."""
     asked: list[float] = []
     before = signal.signal(signal.SIGVTALRM, lambda number, frame: asked.append(patience.now()))
     signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)  # of this process's own computing
