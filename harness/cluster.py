@@ -31,6 +31,7 @@ from harness.network.proxy import Proxy
 from harness.node import CallRefused, Node, Note
 from harness.patience import ORDINARY as PATIENCE
 from harness.patience import Deadline
+from harness.patience import now as patience_now
 from harness.processes.control import as_map
 from harness.processes.node import NodeSpec
 from harness.processes.proxied_network import TOKEN_SIZE
@@ -231,6 +232,15 @@ class Cluster:
         self._proxy.submit(lambda: None)
         self._proxy.submit(lambda: None)
         return self._all_asleep() == before and passed == len(self._proxy.journal)
+
+    def await_quiet(self, over: Callable[[], bool], patience: float) -> bool:
+        """Return when nothing happens any more but through time, or it is `over`. False when patience ended first."""
+        end = patience_now() + patience
+        while not over() and not self.quiet():
+            if patience_now() > end:
+                return False
+            time.sleep(0.001)
+        return True
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""

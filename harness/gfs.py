@@ -10,7 +10,6 @@ gfs.judge("/log")                      # LabFailure with the witness unless the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, cast
 
@@ -20,7 +19,7 @@ from harness.cluster import RATE, Cluster
 from harness.failures import LabFailure
 from harness.history import Event, Fault, History, Meta
 from harness.network.frame import REPLY, REQUEST, Frame
-from harness.patience import ORDINARY, now
+from harness.patience import ORDINARY
 from harness.truth import MASTER, Truth
 from harness.wire import replicas_seen
 from harness.workload import Operation, Workload
@@ -247,14 +246,15 @@ class Gfs:
 
     def _await_quiet(self, operations: Collection[Operation]) -> None:
         """Return when nothing happens any more but through time, or the operations are done; in any case after BUSY."""
-        end = now() + self._busy
-        while now() < end:
-            if operations and all(one.done.is_set() for one in operations):
-                return
-            if self.cluster.quiet() and not any(one.answered for one in operations):
-                return
-            time.sleep(0.001)
-        self._busy = BUSY_AGAIN
+
+        def over() -> bool:
+            return bool(operations) and all(one.done.is_set() for one in operations)
+
+        if not self.cluster.await_quiet(over, self._busy):
+            self._busy = BUSY_AGAIN
+        for one in operations:
+            if one.answered:
+                one.done.wait()
 
     def _await_heartbeats(self, since: float) -> None:
         """Wait until every living chunkserver has had an answer from the master to something it said after `since`."""

@@ -135,8 +135,9 @@ class Workload:
                 operation.failure = refused
         except (LabFailure, HarnessFault) as failure:
             operation.failure = failure
-        operation.completed = self._cluster.now()
-        operation.done.set()
+        finally:
+            operation.completed = self._cluster.now()
+            operation.done.set()
 
     def _complete(self, operation: Operation, attempts: int) -> Complete:
         op = operation.invoke.op

@@ -70,7 +70,8 @@ def soak(lab: str, said: argparse.Namespace, counts: dict[str, Count]) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             results = Path(scratch, "results.json")
             command = [sys.executable, "-I", str(KIT / "grader.py"), lab, "--solution"]
-            command += ["--repeat", str(repeat), "--jobs", str(said.jobs), "--json", str(results)]
+            command += ["--repeat", str(repeat), "--json", str(results)]
+            command += ["--jobs", str(said.jobs)] if said.jobs else []
             command += ["--only", said.only] if said.only else []
             ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if not results.exists():
@@ -208,7 +209,7 @@ def main() -> int:
     parser.add_argument("--lab", action="append", choices=list(LABS), help="only this lab")
     parser.add_argument("--only", default="", help="only this part or test")
     parser.add_argument("--runs", type=int, default=10, help="how often each test is run (10)")
-    parser.add_argument("--jobs", type=int, default=2, help="tests side by side (2)")
+    parser.add_argument("--jobs", type=int, default=0, help="tests side by side (the grader's usual number)")
     parser.add_argument("--load", action="store_true", help="on a busy, halting machine")
     parser.add_argument("--record", action="store_true", help="add the runs to docs/soak.md")
     parser.add_argument("--seed", type=int, default=0, help="of the load")

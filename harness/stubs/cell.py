@@ -286,20 +286,12 @@ class Cell:
                 return call.result()
             if self.cluster.now() > end:
                 break
-            self._await_quiet(call)
+            if not self.cluster.await_quiet(lambda: call.done, self._busy):
+                self._busy = 0.0
             self.cluster.advance(1.0)
             if jump % int(self.limits.heartbeat) == 0:
                 self._keep_step(call)
         raise LabFailure(f"{call.what} gave no answer within {LONGEST:g} virtual seconds")
-
-    def _await_quiet(self, call: Call) -> None:
-        """Return when the servers wait for time to pass, and not for the processor, or the call is over."""
-        give_up = now() + self._busy
-        while not call.done and not self.cluster.quiet():
-            if now() > give_up:
-                self._busy = 0.0
-                return
-            time.sleep(0.002)
 
     def _keep_step(self, call: Call) -> None:
         """Wait for a heartbeat that is due, so that on a busy machine no lease ends for lack of one."""

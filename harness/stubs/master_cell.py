@@ -10,7 +10,6 @@ sends them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -124,14 +123,12 @@ class MasterCell:
 
     def _rests(self, call: Call | None = None) -> bool:
         """Wait until the master does nothing any more but wait, though not for long; whether the call has ended."""
-        deadline = Deadline(QUIET)
-        while not deadline.passed():
-            if call is not None and call.done:
-                return True
-            if self.cluster.quiet():
-                break
-            time.sleep(0.001)
-        return False
+
+        def over() -> bool:
+            return call is not None and call.done
+
+        self.cluster.await_quiet(over, QUIET)
+        return over()
 
     def restart(self) -> None:
         self.cluster.restart(MASTER)
