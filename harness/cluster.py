@@ -41,6 +41,8 @@ from harness.workspace import Workspace
 
 RATE = 10.0  # virtual seconds per real second
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
+BUSY = 10.0  # seconds of patience for which nodes may be at work before time passes all the same
+RESTLESS = 0.05
 DISK_CAPACITY = 1 << 30
 
 
@@ -69,6 +71,7 @@ class Cluster:
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
         self._passed = 0  # frames, when somebody last asked whether all is quiet
+        self._restless = False  # somebody was at work for as long as we ever wait for that
         self.crashes = 0
         self.closed = False
 
@@ -227,20 +230,26 @@ class Cluster:
         before = self._all_asleep() if passed == self._passed else None
         if before is None:
             return False
-        # What had reached the proxy by then, or was due, it has passed on when this returns: in the first turn of its
-        # loop that we wait for it may still have been at work on what came before us.
-        self._proxy.submit(lambda: None)
-        self._proxy.submit(lambda: None)
+        self._pass_on()
+        if self.network.actors:
+            if not self.network.actors.rest():
+                return False
+            self._pass_on()  # what they had said by then
         return self._all_asleep() == before and passed == len(self._proxy.journal)
 
-    def await_quiet(self, over: Callable[[], bool], patience: float) -> bool:
-        """Return when nothing happens any more but through time, or it is `over`. False when patience ended first."""
-        end = patience_now() + patience
-        while not over() and not self.quiet():
+    def await_quiet(self, over: Callable[[], bool] = lambda: False, restless: float = RESTLESS) -> bool:
+        """Return when nothing happens any more but through time, or it is `over`; whether it is.
+
+        In any case after BUSY seconds of patience; and once that has happened, after so many `restless` ones: an
+        endless loop shall not cost as much again.
+        """
+        end = patience_now() + (restless if self._restless else BUSY)
+        while not (ended := over()) and not self.quiet():
             if patience_now() > end:
-                return False
+                self._restless = True
+                break
             time.sleep(0.001)
-        return True
+        return ended
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""
@@ -381,6 +390,12 @@ class Cluster:
                 return None
             found[node.name] = threads
         return found
+
+    def _pass_on(self) -> None:
+        """Return when the proxy has passed on what has reached it by now, or is due."""
+        # In the first turn of its loop that we wait for it may still have been at work on what came before us.
+        self._proxy.submit(lambda: None)
+        self._proxy.submit(lambda: None)
 
     def _running(self, name: str) -> NodeProcess:
         node = self.nodes[name]

@@ -30,8 +30,7 @@ BLOCK_SIZE = 512
 
 STEP = 4.0  # virtual seconds of one jump; several heartbeats fit between two that would make a server count as dead
 LEASED = "leased reads"
-BUSY = 10.0  # seconds of patience for which nodes may be at work before time passes all the same
-BUSY_AGAIN = 1.0  # and once that has happened: an endless loop of theirs shall not cost as much again
+BUSY_AGAIN = 1.0  # seconds of patience between two jumps for nodes that never rest
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
 DUMPS = 8  # of a file whose replicas the master is moving or making anew, until one finds it at rest
 
@@ -62,7 +61,6 @@ class Gfs:
         self.truth = Truth(cluster, self.limits)
         self.history: History | None = None
         self._faults: list[Fault] = []
-        self._busy = BUSY
         measures = sorted(set(strict) - {LEASED})
         if measures:
             chunkserver = "strict chunkserver"
@@ -245,13 +243,12 @@ class Gfs:
     # ---- time
 
     def _await_quiet(self, operations: Collection[Operation]) -> None:
-        """Return when nothing happens any more but through time, or the operations are done; in any case after BUSY."""
+        """Return when nothing happens any more but through time, or the operations are done."""
 
         def over() -> bool:
             return bool(operations) and all(one.done.is_set() for one in operations)
 
-        if not self.cluster.await_quiet(over, self._busy):
-            self._busy = BUSY_AGAIN
+        self.cluster.await_quiet(over, BUSY_AGAIN)
         for one in operations:
             if one.answered:
                 one.done.wait()

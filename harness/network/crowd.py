@@ -31,9 +31,10 @@ def crowd(cluster: Cluster, node: str, size: int) -> Generator[list[RawConnectio
     try:
         for number in range(1, size + 1):
             try:
-                peers.append(RawConnection(socket.create_connection(("127.0.0.1", port), 10), node))
+                sock = socket.create_connection(("127.0.0.1", port), 10)
             except OSError as error:
                 raise LabFailure(f"{node} did not take connection {number} of {size}: {error}") from error
+            peers.append(RawConnection(sock, node, cluster.network.actors))
         yield peers
     finally:
         for peer in peers:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Hashable, Iterable
 from contextlib import contextmanager
 
+from harness.network.actors import Actors
 from harness.network.faults import Aim, Drop, Fault, Hold, Partition, Sometimes, Watch, When
 from harness.network.frame import REQUEST, Frame
 from harness.network.proxy import JOURNAL_LENGTH, Proxy, Undecoded
@@ -15,6 +16,7 @@ from harness.network.proxy import JOURNAL_LENGTH, Proxy, Undecoded
 class Network:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
+        self.actors = Actors()
         self.injected = 0  # faults so far; what a When does is counted by whoever does it
         self._lock = threading.Lock()
         self._reading = threading.Lock()

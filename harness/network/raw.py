@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.failures import HarnessFault, LabFailure
+from harness.network.actors import Actors
 from harness.network.frame import Decoder, encode
 from harness.network.network import Network
 from harness.patience import Deadline, longest
@@ -45,6 +46,7 @@ class RawPeer:
         proxy.introduce(name, token)
         self.name = name
         self._proxy = proxy
+        self._actors = network.actors
         self._network = ProxiedNetwork(
             proxy.port, token, SystemClock(), lambda port: proxy.set_port(name, port)
         )
@@ -53,7 +55,7 @@ class RawPeer:
     def connect(self, node: str, patience: float = PATIENCE) -> RawConnection:
         """A connection to `node`."""
         try:
-            return RawConnection(self._network.connect(node, longest(patience)), node)
+            return RawConnection(self._network.connect(node, longest(patience)), node, self._actors)
         except OSError as error:
             raise LabFailure(f"{node} takes no connections: {error}") from error
 
@@ -73,20 +75,22 @@ class RawPeer:
         """The next connection somebody made to this peer. `listen` first."""
         if self._listener is None:
             raise HarnessFault(f"{self.name} does not listen")
+        self._actors.await_readable(self._listener, Deadline(patience))
         self._listener.settimeout(longest(patience))
         try:
             sock, _ = self._listener.accept()
         except TimeoutError as error:
             raise LabFailure(f"nobody connected to {self.name} within {patience:g} s of real time") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return RawConnection(sock, "the other side")
+        return RawConnection(sock, "the other side", self._actors)
 
 
 class RawConnection:
     """Bytes and frames to and from `node`. Used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket, node: str) -> None:
+    def __init__(self, sock: socket.socket, node: str, actors: Actors) -> None:
         self.node = node
+        self._actors = actors
         self._sock = sock
         self._decoder = Decoder()
         self._frames: deque[tuple[dict[str, Any], bytes]] = deque()
@@ -188,6 +192,7 @@ class RawConnection:
     def _receive_some(self, deadline: Deadline) -> bytes | None:
         """Some bytes, b"" at the end of the stream, None when the deadline has passed."""
         try:
+            self._actors.await_readable(self._sock, deadline)
             return deadline.receive(self._sock, CHUNK)
         except TimeoutError:
             return None

@@ -13,25 +13,22 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
+from harness.network.actors import Actors
 from harness.network.frame import REPLY
-from harness.patience import ORDINARY, Deadline, now
+from harness.patience import ORDINARY, Deadline
 from harness.stubs.master import StubMaster
 from harness.stubs.peer import ScriptedPeer
 from labkit import Limits
 from labkit.errors import RemoteError
 
 SMALL = {"chunk_size": 4096, "block_size": 512}  # a record may have 1024 bytes
-QUIET = 0.03  # seconds of patience between two jumps of time
-BUSY = 5.0  # and at most, until nobody is at work any more; who never rests is waited for once
 LONGEST = 300.0  # virtual seconds a call may take
-PATIENT = 0.5  # seconds of patience to wait for a heartbeat that is due
 
 
 @dataclass
@@ -44,15 +41,17 @@ class Chunk:
 
 
 class Call:
-    """A call under way in a thread of its own."""
+    """A call under way in a thread of its own, one of `actors` if it only asks and waits for answers."""
 
-    def __init__(self, run: Callable[[], dict[str, Any]], what: str) -> None:
+    def __init__(self, run: Callable[[], dict[str, Any]], what: str, actors: Actors | None = None) -> None:
         self.what = what
         self._run = run
         self._answer: dict[str, Any] | Exception | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=what, daemon=True)
-        self._thread.start()
+        if actors is None:
+            threading.Thread(target=self._work, name=what, daemon=True).start()
+        else:
+            actors.start(self._work, what)
 
     @property
     def done(self) -> bool:
@@ -90,7 +89,6 @@ class Cell:
         self.master = StubMaster(self.cluster, self.limits)
         self.client = ScriptedPeer(self.cluster, "client")
         self.names = tuple(f"cs{number}" for number in range(1, count + 1))
-        self._busy = BUSY
         self._handles = itertools.count(7)
         self._pushes = itertools.count(1)
         for name in self.names:
@@ -150,6 +148,10 @@ class Cell:
 
     # ---- what clients ask
 
+    def begin(self, run: Callable[[], dict[str, Any]], what: str) -> Call:
+        """Ask something without waiting for the answer; `run` only asks. See `finish`."""
+        return Call(run, what, self.cluster.network.actors)
+
     def push(self, data: bytes, *chain: str) -> str:
         """Push along `chain`, or all, in one piece; the data's id."""
         data_id = f"data-{next(self._pushes)}"
@@ -181,7 +183,7 @@ class Cell:
 
     def begin_append(self, chunk: Chunk, data_id: str) -> Call:
         """Like `ask_append`, under way; the result is {"offset": int}."""
-        return Call(lambda: {"offset": self.ask_append(chunk, data_id)}, f"append of {data_id}")
+        return self.begin(lambda: {"offset": self.ask_append(chunk, data_id)}, f"append of {data_id}")
 
     def write(self, chunk: Chunk, offset: int, data_id: str) -> dict[str, Any]:
         """Ask the primary to write pushed data at `offset`. RemoteError when it says no."""
@@ -189,7 +191,7 @@ class Cell:
         return self.client.ask(chunk.servers[0], "write", args)
 
     def begin_write(self, chunk: Chunk, offset: int, data_id: str) -> Call:
-        return Call(lambda: self.write(chunk, offset, data_id), f"write of {data_id} at {offset}")
+        return self.begin(lambda: self.write(chunk, offset, data_id), f"write of {data_id} at {offset}")
 
     def apply(
         self,
@@ -234,7 +236,7 @@ class Cell:
         *,
         overwrite: bool = False,
     ) -> Call:
-        return Call(
+        return self.begin(
             lambda: self.apply(server, chunk, serial, offset, data_id, overwrite=overwrite),
             f"apply of number {serial} at {server}",
         )
@@ -281,28 +283,11 @@ class Cell:
     def finish(self, call: Call) -> dict[str, Any]:
         """The result of a call that has to wait for something that never comes: time jumps until it is over."""
         end = self.cluster.now() + LONGEST
-        for jump in itertools.count(1):
-            if call.wait(QUIET):
-                return call.result()
+        while not self.cluster.await_quiet(lambda: call.done):
             if self.cluster.now() > end:
-                break
-            if not self.cluster.await_quiet(lambda: call.done, self._busy):
-                self._busy = 0.0
+                raise LabFailure(f"{call.what} gave no answer within {LONGEST:g} virtual seconds")
             self.cluster.advance(1.0)
-            if jump % int(self.limits.heartbeat) == 0:
-                self._keep_step(call)
-        raise LabFailure(f"{call.what} gave no answer within {LONGEST:g} virtual seconds")
-
-    def _keep_step(self, call: Call) -> None:
-        """Wait for a heartbeat that is due, so that on a busy machine no lease ends for lack of one."""
-        living = [name for name in self.names if self.cluster.nodes[name].alive]
-        give_up = now() + PATIENT
-        while now() < give_up and not call.done:
-            overdue = self.cluster.now() - 2 * self.limits.heartbeat
-            newest = [self.master.reports(name)[-1:] for name in living]
-            if all(last and last[0].time > overdue for last in newest):
-                return
-            time.sleep(0.002)
+        return call.result()
 
     def pass_time(self, seconds: float) -> None:
         """Time passes while the chunkservers go on reporting, which they do once more at the end or a little after."""
@@ -317,19 +302,16 @@ class Cell:
         def all_heard() -> bool:
             return all(count > before[name] for name, count in self._beats().items())
 
+        self.cluster.await_quiet()
         self.cluster.advance(self.limits.heartbeat + 0.1)
-        deadline = Deadline(10.0)
-        look_again = now() + 0.1
-        while not all_heard():
-            if deadline.passed():
+        end = self.cluster.now() + LONGEST
+        while not self.cluster.await_quiet(all_heard):
+            if self.cluster.now() > end:
                 raise LabFailure(
                     "no heartbeat came, however much virtual time passed",
                     expected=f"one every {self.limits.heartbeat:g} s from each of {', '.join(before)}",
                 )
-            if now() > look_again:
-                look_again = now() + 0.1
-                self.cluster.advance(1.0)
-            time.sleep(0.002)
+            self.cluster.advance(1.0)
 
     def _beats(self) -> dict[str, int]:
         """How many heartbeats have been answered; one that was sent again is still the same."""

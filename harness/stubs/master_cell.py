@@ -48,7 +48,10 @@ class MasterCell:
 
     def begin(self, method: str, **args: Any) -> Call:
         """The same, under way in a thread, from a client of its own."""
-        return Call(lambda: self.client.ask(MASTER, method, args, patience=PATIENCE), f"{method} {args}")
+        actors = self.cluster.network.actors
+        return Call(
+            lambda: self.client.ask(MASTER, method, args, patience=PATIENCE), f"{method} {args}", actors
+        )
 
     def refused(self, method: str, code: str, **args: Any) -> None:
         """The master has to answer with this error."""
@@ -86,9 +89,10 @@ class MasterCell:
             server.heartbeat()
 
     def pass_time(self, seconds: float, servers: Sequence[StubChunkserver], *, keep: bool = True) -> None:
-        """Time passes while these servers, and no others, go on reporting."""
+        """Time passes while these servers, and no others, go on reporting; never while somebody is at work."""
         end = self.cluster.now() + seconds
         while self.cluster.now() < end:
+            self.cluster.await_quiet()
             self.cluster.advance(min(STEP, seconds))
             for server in servers:
                 server.heartbeat(keep=keep)
@@ -97,9 +101,8 @@ class MasterCell:
         """Ask again while the master says that it cannot yet. Time passes, too, while it waits for one that is away."""
         for _ in range(40):
             call = self.begin(method, **args)
-            if not call.wait(QUIET):
-                while not self._rests(call):
-                    self.pass_time(1.0, servers)
+            while not self.cluster.await_quiet(lambda call=call: call.done):
+                self.pass_time(1.0, servers)
             try:
                 return call.result()
             except RemoteError as error:
@@ -118,17 +121,7 @@ class MasterCell:
         while not condition():
             if self.cluster.now() > end or deadline.passed():
                 raise LabFailure(f"{what} did not happen, however much time passed")
-            self._rests()
             self.pass_time(1.0, self.servers if servers is None else servers)
-
-    def _rests(self, call: Call | None = None) -> bool:
-        """Wait until the master does nothing any more but wait, though not for long; whether the call has ended."""
-
-        def over() -> bool:
-            return call is not None and call.done
-
-        self.cluster.await_quiet(over, QUIET)
-        return over()
 
     def restart(self) -> None:
         self.cluster.restart(MASTER)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from harness.cluster import Cluster
@@ -53,7 +53,8 @@ class ScriptedPeer:
         self._epochs: dict[str, int] = {}
         self._stopped = False
         self._peer.listen()
-        threading.Thread(target=self._accept, name=f"stub {name}", daemon=True).start()
+        self._actors = cluster.network.actors
+        self._actors.start(self._accept, f"stub {name}")
 
     def got(self, method: str) -> list[Request]:
         """The requests for a method so far."""
@@ -93,7 +94,7 @@ class ScriptedPeer:
                 connection = self._peer.accept(3600.0)
             except (LabFailure, OSError):
                 return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            self._actors.start(partial(self._serve, connection), f"stub {self.name}")
 
     def _serve(self, connection: RawConnection) -> None:
         with connection, contextlib.suppress(LabFailure):  # the other side has gone

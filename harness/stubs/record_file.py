@@ -46,7 +46,7 @@ class RecordFile:
 
     def begin_append(self, writer: int, sequence: int, size: int) -> cells.Call:
         """Append a record with a body of `size` bytes, again after each replica_failed, in the next chunk after chunk_full."""
-        return cells.Call(
+        return self._cell.begin(
             lambda: self._append(writer, sequence, size), f"append of record {writer}-{sequence}"
         )
 

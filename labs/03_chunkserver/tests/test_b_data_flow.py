@@ -7,7 +7,7 @@ from collections.abc import Callable
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
-from harness.stubs.cell import Call, Cell, refused
+from harness.stubs.cell import Cell, refused
 from labkit.errors import RemoteError
 
 MakeCluster = Callable[..., Cluster]
@@ -56,7 +56,7 @@ def arrows(hops: list[tuple[str, str]]) -> str:
 def test_a_push_is_answered_from_the_end(make_cluster: MakeCluster) -> None:
     cell = Cell(make_cluster, 3)
     held = cell.cluster.network.hold(_last_hop())
-    push = Call(lambda: {"id": cell.push(b"data")}, "push along cs1, cs2, cs3")
+    push = cell.begin(lambda: {"id": cell.push(b"data")}, "push along cs1, cs2, cs3")
     cell.cluster.until(held.first.is_set, "the push from cs2 to cs3")
     early = push.wait(0.1)
     expect(
@@ -69,7 +69,7 @@ def test_a_push_is_answered_from_the_end(make_cluster: MakeCluster) -> None:
     cell.cluster.network.release(held)
     push.result()
     cell.cluster.crash("cs3")
-    lost = Call(lambda: {"id": cell.push(b"more")}, "push along cs1, cs2 and the dead cs3")
+    lost = cell.begin(lambda: {"id": cell.push(b"more")}, "push along cs1, cs2 and the dead cs3")
     refused("replica_failed", lambda: cell.finish(lost), "a push along a chain whose last server is dead")
 
 

@@ -1,0 +1,129 @@
+"""Time does not pass over the heads of the harness's own threads that play nodes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.network.actors import Actors
+from harness.network.faults import Aim
+from harness.patience import Deadline
+from harness.stubs.cell import Call
+from harness.stubs.peer import ScriptedPeer
+from harness.workspace import Workspace
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster(Workspace({}, "nobody"), seed=1, rate=1.0) as made:
+        yield made
+
+
+def _until(actors: Actors) -> bool:
+    deadline = Deadline(20.0)
+    while not actors.rest() and not deadline.passed():
+        time.sleep(0.001)
+    return actors.rest()
+
+
+def test_an_actor_is_at_work_until_it_waits_for_what_has_not_come() -> None:
+    actors, go, taken, done = Actors(), threading.Event(), threading.Event(), threading.Event()
+    here, there = socket.socketpair()
+
+    def play() -> None:
+        go.wait(20)
+        actors.await_readable(there, Deadline(20.0))
+        taken.wait(20)
+        there.recv(1)
+        done.set()
+
+    with here, there:
+        assert actors.rest()
+        assert not actors
+        actors.start(play, "actor")
+        assert actors
+        assert not actors.rest(), "its thread may not even run yet"
+        go.set()
+        assert _until(actors)
+        here.send(b"x")
+        assert not actors.rest(), "a byte is there, whether or not the thread has noticed"
+        time.sleep(0.05)
+        assert not actors.rest(), "it has noticed, and not taken it"
+        taken.set()
+        assert done.wait(20)
+        assert _until(actors)
+
+
+def test_a_wait_that_ends_in_vain_makes_an_actor_work_again() -> None:
+    actors, waited, end = Actors(), threading.Event(), threading.Event()
+    here, there = socket.socketpair()
+
+    def play() -> None:
+        actors.await_readable(there, Deadline(0.01))
+        waited.set()
+        end.wait(20)
+
+    with here, there:
+        actors.start(play, "actor")
+        assert waited.wait(20)
+        assert not actors.rest()
+        end.set()
+        assert _until(actors)
+        actors.await_readable(there, Deadline(20.0))  # who is no actor does not wait here
+
+
+def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster) -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def slow() -> dict[str, int]:
+        begun.set()
+        end.wait(20)
+        return {"slow": 1}
+
+    client = ScriptedPeer(cluster, "client")
+    ScriptedPeer(cluster, "server", {"list": slow})
+    call = Call(lambda: client.ask("server", "list", {}, patience=20.0), "list", cluster.network.actors)
+    assert begun.wait(20)
+    for _ in range(20):
+        assert not cluster.quiet()
+    end.set()
+    assert cluster.await_quiet(lambda: call.done)
+    assert call.result() == {"slow": 1}
+
+
+def test_a_call_that_waits_for_what_is_held_up_is_quiet(cluster: Cluster) -> None:
+    client = ScriptedPeer(cluster, "client")
+    ScriptedPeer(cluster, "server", {"list": lambda: {"paths": []}})
+    held = cluster.network.hold(Aim("list", "request", times=None))
+    call = Call(lambda: client.ask("server", "list", {}, patience=20.0), "list", cluster.network.actors)
+    assert not cluster.await_quiet(lambda: call.done)
+    assert held.frames, "it was quiet before the request had even been sent"
+    cluster.network.release(held)
+    assert cluster.await_quiet(lambda: call.done)
+
+
+def test_who_never_rests_is_waited_for_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.cluster.BUSY", 0.2)
+    end = threading.Event()
+
+    def never_rest() -> None:
+        end.wait(60)
+
+    cluster.network.actors.start(never_rest, "restless")
+    before = time.monotonic()
+    assert not cluster.await_quiet()
+    assert time.monotonic() - before >= 0.2
+    looks: list[bool] = []
+
+    def over() -> bool:
+        looks.append(True)
+        return False
+
+    assert not cluster.await_quiet(over, restless=0.0)
+    assert len(looks) <= 2
+    end.set()
