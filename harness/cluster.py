@@ -31,18 +31,16 @@ from harness.network.proxy import Proxy
 from harness.node import CallRefused, Node, Note
 from harness.patience import ORDINARY as PATIENCE
 from harness.patience import Deadline
-from harness.patience import now as patience_now
 from harness.processes.control import as_map
 from harness.processes.node import NodeSpec
 from harness.processes.proxied_network import TOKEN_SIZE
 from harness.processes.session import NodeProcess, Pending, Session
 from harness.processes.virtual_time import SLOTS, TimePage
+from harness.quiet import RESTLESS, Quiet
 from harness.workspace import Workspace
 
 RATE = 10.0  # virtual seconds per real second
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
-BUSY = 10.0  # seconds of patience for which nodes may be at work before time passes all the same
-RESTLESS = 0.05
 DISK_CAPACITY = 1 << 30
 
 
@@ -61,7 +59,6 @@ class Cluster:
         self.limits = dict(limits or {})
         self.nodes: dict[str, Node] = {}
         self.notes: list[Note] = []
-        self._watched: list[Node] = []  # the same nodes, the one first that was last seen at work
         self._own_session = session is None
         self._session = session or Session()
         self._directory = self._session.directory / f"cluster-{os.urandom(4).hex()}"
@@ -70,8 +67,7 @@ class Cluster:
         self.time.set_rate(rate)
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
-        self._passed = 0  # frames, when somebody last asked whether all is quiet
-        self._restless = False  # somebody was at work for as long as we ever wait for that
+        self._quiet = Quiet(self._proxy, self.network.actors)
         self.crashes = 0
         self.closed = False
 
@@ -107,7 +103,7 @@ class Cluster:
         )
         node.disk.mkdir()
         self.nodes[name] = node
-        self._watched.append(node)
+        self._quiet.watch(node)
         return node
 
     def start(self, *names: str, crash_at: tuple[int, str] | None = None) -> None:
@@ -223,33 +219,12 @@ class Cluster:
         self._time_changed()
 
     def quiet(self) -> bool:
-        """Whether nothing happens any more but through time: no frame has passed since the last such question, none is on
-        its way, and every node waits."""
-        passed, self._passed = self._passed, len(self._proxy.journal)
-        # The journal is looked at first because that costs nothing.
-        before = self._all_asleep() if passed == self._passed else None
-        if before is None:
-            return False
-        self._pass_on()
-        if self.network.actors:
-            if not self.network.actors.rest():
-                return False
-            self._pass_on()  # what they had said by then
-        return self._all_asleep() == before and passed == len(self._proxy.journal)
+        """Whether nothing happens any more but through time."""
+        return self._quiet.now()
 
     def await_quiet(self, over: Callable[[], bool] = lambda: False, restless: float = RESTLESS) -> bool:
-        """Return when nothing happens any more but through time, or it is `over`; whether it is.
-
-        In any case after BUSY seconds of patience; and once that has happened, after so many `restless` ones: an
-        endless loop shall not cost as much again.
-        """
-        end = patience_now() + (restless if self._restless else BUSY)
-        while not (ended := over()) and not self.quiet():
-            if patience_now() > end:
-                self._restless = True
-                break
-            time.sleep(0.001)
-        return ended
+        """Return when nothing happens any more but through time, or it is `over`; whether it is. See Quiet.wait."""
+        return self._quiet.wait(over, restless)
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""
@@ -375,27 +350,6 @@ class Cluster:
         """The error of a thread that came to something the student has still to write."""
         errors = [error for node in self.nodes.values() for error in node.ended_threads]
         return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
-
-    def _all_asleep(self) -> dict[str, dict[str, bytes]] | None:
-        """If every living node waits, what tells whether one of its threads has run since. The last that did not wait is
-        asked first."""
-        found: dict[str, dict[str, bytes]] = {}
-        for node in self._watched:
-            if node.process is None or not node.alive:
-                continue
-            threads = node.process.threads.asleep()
-            if threads is None:
-                self._watched.remove(node)
-                self._watched.insert(0, node)
-                return None
-            found[node.name] = threads
-        return found
-
-    def _pass_on(self) -> None:
-        """Return when the proxy has passed on what has reached it by now, or is due."""
-        # In the first turn of its loop that we wait for it may still have been at work on what came before us.
-        self._proxy.submit(lambda: None)
-        self._proxy.submit(lambda: None)
 
     def _running(self, name: str) -> NodeProcess:
         node = self.nodes[name]

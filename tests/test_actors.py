@@ -108,7 +108,7 @@ def test_a_call_that_waits_for_what_is_held_up_is_quiet(cluster: Cluster) -> Non
 
 
 def test_who_never_rests_is_waited_for_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.cluster.BUSY", 0.2)
+    monkeypatch.setattr("harness.quiet.BUSY", 0.2)
     end = threading.Event()
 
     def never_rest() -> None:

@@ -88,7 +88,7 @@ class RawPeer:
 class RawConnection:
     """Bytes and frames to and from `node`. Used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket, node: str, actors: Actors) -> None:
+    def __init__(self, sock: socket.socket, node: str, actors: Actors | None = None) -> None:
         self.node = node
         self._actors = actors
         self._sock = sock
@@ -192,7 +192,8 @@ class RawConnection:
     def _receive_some(self, deadline: Deadline) -> bytes | None:
         """Some bytes, b"" at the end of the stream, None when the deadline has passed."""
         try:
-            self._actors.await_readable(self._sock, deadline)
+            if self._actors is not None:
+                self._actors.await_readable(self._sock, deadline)
             return deadline.receive(self._sock, CHUNK)
         except TimeoutError:
             return None
