@@ -13,19 +13,18 @@ are in harness/drivers/rpc_node.py.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.network.frame import REQUEST, Frame
-from harness.patience import ORDINARY, Deadline, now
 from harness.processes.session import Pending
 
 STEP = 25.0  # virtual seconds of one jump
-QUIET = 0.05  # seconds of patience before the first; then twice as long each time
-LONGEST_QUIET = 1.0
+LONGEST = (
+    3 * 3600.0
+)  # virtual seconds until whatever is to come has come, however long somebody's pauses have grown
 IMPATIENT = 5.0  # seconds of patience in which a node that answers at all has answered
 LONG_ENOUGH = 2.0  # seconds of patience after which a call that lost nothing must be waiting for time to pass
 
@@ -77,18 +76,13 @@ class Calls:
         self.pass_time(lambda: pending.done, f"the end of {pending.command} on {client}")
         return self.cluster.result(client, pending)
 
-    def pass_time(self, until: Callable[[], bool], what: str, patience: float = ORDINARY) -> None:
-        """Jump forward, again and again, until something has happened."""
-        deadline, quiet = Deadline(patience), QUIET
-        jump = now() + quiet
-        while not until():
-            if deadline.passed():
-                raise LabFailure(f"{what} did not come, however much virtual time passed")
-            if now() > jump:
-                self.cluster.advance(STEP)
-                quiet = min(2 * quiet, LONGEST_QUIET)
-                jump = now() + quiet
-            time.sleep(0.002)
+    def pass_time(self, until: Callable[[], bool], what: str) -> None:
+        """Jump forward, whenever everybody waits for time to pass, until something has happened."""
+        end = self.cluster.now() + LONGEST
+        while not self.cluster.await_quiet(until):
+            if self.cluster.now() > end:
+                raise LabFailure(f"{what} did not come within {LONGEST / 3600:g} hours of virtual time")
+            self.cluster.advance(STEP)
 
     def until_ran(self, key: str, times: int, *pending: Pending, server: str = "server") -> None:
         """Wait until the handlers have run so often with this key, for these calls that are under way."""
