@@ -54,11 +54,11 @@ class TimePage:
             _HEAD.pack_into(self._map, 0, 0, 0.0, time.monotonic(), 1.0)
 
     def now(self, slot: int = GLOBAL) -> float:
-        return self._read(slot)[0]
+        return self._read(slot)[1]
 
     def pace(self, slot: int = GLOBAL) -> float:
         """Virtual seconds per real second."""
-        return self._read(slot)[1]
+        return self._read(slot)[2]
 
     def set_rate(self, rate: float) -> None:
         self._write(0.0, rate)
@@ -69,8 +69,7 @@ class TimePage:
     def skew(self, slot: int, offset: float | None, factor: float) -> None:
         """From now on slot's clock runs `factor` times as fast, after a step of `offset` (forwards or back)."""
         with self._write_lock:
-            now = self.now()
-            mine = self.now(slot)
+            now, mine, _ = self._read(slot)
             at = _HEAD.size + slot * _SLOT.size
             self._bump()
             _SLOT.pack_into(self._map, at, mine - now + (offset or 0.0), now, factor)
@@ -92,18 +91,21 @@ class TimePage:
         (sequence,) = struct.unpack_from("<Q", self._map, 0)
         struct.pack_into("<Q", self._map, 0, sequence + 1)
 
-    def _read(self, slot: int) -> tuple[float, float]:
+    def _read(self, slot: int) -> tuple[float, float, float]:
+        """Of one moment: the time, what slot's clock shows, and how fast that runs."""
         while True:
             sequence, anchor, anchor_real, rate = _HEAD.unpack_from(self._map, 0)
             offset, slot_anchor, factor = (
                 (0.0, 0.0, 1.0) if slot < 0 else _SLOT.unpack_from(self._map, _HEAD.size + slot * _SLOT.size)
             )
+            real = time.monotonic()  # while the page says so: a process may be stopped anywhere here
             again = _HEAD.unpack_from(self._map, 0)
             if sequence % 2 == 0 and again == (sequence, anchor, anchor_real, rate):
-                now = anchor + (time.monotonic() - anchor_real) * rate
+                now = anchor + (real - anchor_real) * rate
+                mine = now
                 if factor != 1.0 or offset != 0.0:
-                    now = slot_anchor + (now - slot_anchor) * factor + offset
-                return now, rate * factor
+                    mine = slot_anchor + (now - slot_anchor) * factor + offset
+                return now, mine, rate * factor
 
 
 class _Alarm:

@@ -222,6 +222,7 @@ def test_a_stale_replica_after_a_reboot(make_cluster: MakeCluster) -> None:
     cell.cluster.until(
         lambda: chunk.handle not in cell.stored("cs3"), "that cs3 deletes what the answer to register names"
     )
+    cell.cluster.await_quiet()  # nobody promised that it is gone from the disk when others first miss it
     cell.master.delete.clear()
     cell.cluster.restart("cs3")
     expect(
