@@ -22,9 +22,7 @@ from harness.network.frame import REQUEST, Frame
 from harness.processes.session import Pending
 
 STEP = 25.0  # virtual seconds of one jump
-LONGEST = (
-    3 * 3600.0
-)  # virtual seconds until whatever is to come has come, however long somebody's pauses have grown
+LONGEST = 3 * 3600.0  # virtual seconds until whatever is to come has come, however long pauses have grown
 IMPATIENT = 5.0  # seconds of patience in which a node that answers at all has answered
 LONG_ENOUGH = 2.0  # seconds of patience after which a call that lost nothing must be waiting for time to pass
 

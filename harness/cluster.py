@@ -218,10 +218,6 @@ class Cluster:
         self.time.skew(self.nodes[name].slot, offset, factor)
         self._time_changed()
 
-    def quiet(self) -> bool:
-        """Whether nothing happens any more but through time."""
-        return self._quiet.now()
-
     def await_quiet(self, over: Callable[[], bool] = lambda: False, restless: float = RESTLESS) -> bool:
         """Return when nothing happens any more but through time, or it is `over`; whether it is. See Quiet.wait."""
         return self._quiet.wait(over, restless)

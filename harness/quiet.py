@@ -29,7 +29,7 @@ class Quiet:
     def watch(self, node: Node) -> None:
         self._nodes.append(node)
 
-    def now(self) -> bool:
+    def holds(self) -> bool:
         """Whether nothing happens any more but through time: no frame has passed since the last such question, none is on
         its way, and every node waits."""
         passed, self._passed = self._passed, len(self._proxy.journal)
@@ -51,7 +51,7 @@ class Quiet:
         endless loop shall not cost as much again.
         """
         end = patience.now() + (restless if self._restless else BUSY)
-        while not (ended := over()) and not self.now():
+        while not (ended := over()) and not self.holds():
             if patience.now() > end:
                 self._restless = True
                 break

@@ -13,6 +13,7 @@ from harness.cluster import Cluster
 from harness.network.actors import Actors
 from harness.network.faults import Aim
 from harness.patience import Deadline
+from harness.quiet import Quiet
 from harness.stubs.cell import Call
 from harness.stubs.peer import ScriptedPeer
 from harness.workspace import Workspace
@@ -89,8 +90,9 @@ def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster) -> None:
     ScriptedPeer(cluster, "server", {"list": slow})
     call = Call(lambda: client.ask("server", "list", {}, patience=20.0), "list", cluster.network.actors)
     assert begun.wait(20)
+    quiet = Quiet(cluster.network.proxy, cluster.network.actors)
     for _ in range(20):
-        assert not cluster.quiet()
+        assert not quiet.holds()
     end.set()
     assert cluster.await_quiet(lambda: call.done)
     assert call.result() == {"slow": 1}
