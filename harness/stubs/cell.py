@@ -298,20 +298,18 @@ class Cell:
     def heartbeats(self) -> None:
         """Wait until every server has sent one more heartbeat; time jumps by as much as that takes."""
         before = self._beats()
-
-        def all_heard() -> bool:
-            return all(count > before[name] for name, count in self._beats().items())
-
+        end = self.cluster.now() + LONGEST
         self.cluster.await_quiet()
         self.cluster.advance(self.limits.heartbeat + 0.1)
-        end = self.cluster.now() + LONGEST
-        while not self.cluster.await_quiet(all_heard):
+        self.cluster.await_quiet()
+        while any(count <= before[name] for name, count in self._beats().items()):
             if self.cluster.now() > end:
                 raise LabFailure(
                     "no heartbeat came, however much virtual time passed",
                     expected=f"one every {self.limits.heartbeat:g} s from each of {', '.join(before)}",
                 )
             self.cluster.advance(1.0)
+            self.cluster.await_quiet()
 
     def _beats(self) -> dict[str, int]:
         """How many heartbeats have been answered; one that was sent again is still the same."""

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
-from harness.patience import Deadline
 from harness.stubs.cell import Call
 from harness.stubs.chunkserver import MASTER, StubChunkserver
 from harness.stubs.peer import ScriptedPeer
@@ -117,9 +116,9 @@ class MasterCell:
         self, condition: Callable[[], bool], what: str, servers: Sequence[StubChunkserver] | None = None
     ) -> None:
         """Time passes, a second at once, until `condition()`; LabFailure that `what` did not happen."""
-        deadline, end = Deadline(PATIENCE), self.cluster.now() + LONGEST
+        end = self.cluster.now() + LONGEST
         while not condition():
-            if self.cluster.now() > end or deadline.passed():
+            if self.cluster.now() > end:
                 raise LabFailure(f"{what} did not happen, however much time passed")
             self.pass_time(1.0, self.servers if servers is None else servers)
 
