@@ -94,6 +94,16 @@ def test_what_is_no_frame_is_a_failure_in_words(
             node.receive(patience=0.1 if says.startswith("no whole") else 5.0)
 
 
+def test_silence_names_the_question(cluster: Cluster) -> None:
+    peer = RawPeer(cluster.network, "mute")
+    peer.listen()
+    with RawPeer(cluster.network).connect("mute") as mute:
+        mute.request("add", xid=(1, 1))
+        with pytest.raises(LabFailure, match=r"no whole frame within .*; the last request to it was add"):
+            mute.receive(patience=0.1)
+    peer.close()
+
+
 def test_an_open_connection_is_not_closed(cluster: Cluster) -> None:
     with RawPeer(cluster.network).connect("node") as node:
         assert not node.closed(patience=0.05)

@@ -94,6 +94,7 @@ class RawConnection:
         self._sock = sock
         self._decoder = Decoder()
         self._frames: deque[tuple[dict[str, Any], bytes]] = deque()
+        self._asked = ""  # how a failure names the last request
 
     def __enter__(self) -> RawConnection:
         return self
@@ -127,6 +128,7 @@ class RawConnection:
     ) -> None:
         """Send a request; best effort unless it names an epoch."""
         header = {"method": method, "args": dict(args or {}), "xid": list(xid), "ack": ack, "epoch": epoch}
+        self._asked = f"; the last request to it was {method}"
         self.send_frame(header, payload)
 
     def receive(self, patience: float = PATIENCE) -> tuple[dict[str, Any], bytes]:
@@ -135,9 +137,11 @@ class RawConnection:
         while not self._frames:
             data = self._receive_some(deadline)
             if data is None:
-                raise LabFailure(f"{self.node} sent no whole frame within {patience:g} s of real time")
+                raise LabFailure(
+                    f"{self.node} sent no whole frame within {patience:g} s of real time{self._asked}"
+                )
             if not data:
-                raise LabFailure(f"{self.node} closed the connection instead of sending a frame")
+                raise LabFailure(f"{self.node} closed the connection instead of sending a frame{self._asked}")
             try:
                 self._frames.extend(self._decoder.feed(data))
             except ValueError as error:
