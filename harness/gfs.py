@@ -170,12 +170,16 @@ class Gfs:
         return len({frame.xid for frame in self.cluster.network.frames("append", REQUEST, sender=client)})
 
     def settle(self) -> None:
-        """Heal the network, resume and restart what is not to stay dead, and wait until the master knows its servers."""
+        """Heal the network, and `recover`. Who is down stays down."""
         self.cluster.network.heal()
         self.note("all faults healed")
-        healed = self.cluster.now()
+        self.recover()
+
+    def recover(self) -> None:
+        """Wait until the master has heard from every living server, and has given up every other."""
+        begun = self.cluster.now()
         self.pass_time(self.limits.dead_after + self.limits.heartbeat)
-        self._await_heartbeats(healed)
+        self._await_heartbeats(begun)
 
     # ---- the verdict
 

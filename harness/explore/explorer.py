@@ -78,9 +78,9 @@ class Explorer:
         """Two strikes at different points, drawn by the seed, without an end."""
         strikes = self._all_strikes(deeds)
         while True:
-            two = self.rng.sample(strikes, 2)
-            if two[0].point != two[1].point:
-                yield self._schedule(*two)
+            schedule = self._schedule(*self.rng.sample(strikes, 2))
+            if schedule.possible:
+                yield schedule
 
     def random(self, *deeds: Deed, most: int = 5) -> Iterator[Schedule]:
         """Up to `most` strikes at a seed of their own, as many as GFS promises to survive, without an end."""
@@ -89,7 +89,9 @@ class Explorer:
         while True:
             count = self.rng.randint(1, most)
             drawn = self.rng.sample(strikes if count < REPLICAS else harmless, count)
-            yield replace(self._schedule(*drawn), seed=self.rng.getrandbits(32))
+            schedule = replace(self._schedule(*drawn), seed=self.rng.getrandbits(32))
+            if schedule.possible:
+                yield schedule
 
     # ---- trying it
 

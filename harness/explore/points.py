@@ -54,6 +54,7 @@ class DiskStep:
 
 
 MASTER = "master"
+ROLES = (MASTER, "primary", "secondary1", "secondary2", "c1", "c2")
 Point = Message | DiskStep
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from harness.explore.points import DiskStep, Message, Point, unnumbered
+from harness.explore.points import MASTER, ROLES, DiskStep, Message, Point, unnumbered
 from harness.network.frame import REQUEST
 
 FORMAT = 1
 REPLICAS = 3
+
+T = TypeVar("T")
+_SIMPLE = {"str": str, "int": int, "float": (int, float), "bool": bool}  # by the annotation
 
 
 class Deed(str, Enum):
@@ -105,6 +108,12 @@ class Schedule:
         destroys = any(strike.deed in DESTRUCTIVE for strike in self.strikes)
         return not destroys or len(self.strikes) < REPLICAS
 
+    @property
+    def possible(self) -> bool:
+        """Whether each strike can meet its point: one strikes there, and at one step of a node's disk."""
+        places = [one.point.node if isinstance(one.point, DiskStep) else one.point for one in self.strikes]
+        return len(set(places)) == len(places)
+
     def __str__(self) -> str:
         return "; ".join(map(str, self.strikes)) or "no fault"
 
@@ -113,7 +122,7 @@ class Schedule:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Schedule:
+    def from_json(cls, text: str | bytes) -> Schedule:
         """ValueError, in one sentence, for what is no schedule."""
         try:
             match json.loads(text):
@@ -126,12 +135,31 @@ class Schedule:
                     )
                 case _:
                     raise ValueError('it needs "format": 1, a "seed" and "strikes"')
-        except (KeyError, TypeError, ValueError) as problem:
+        except KeyError as missing:
+            raise ValueError(f"this is no schedule: a strike without {missing}") from missing
+        except (TypeError, ValueError) as problem:
             raise ValueError(f"this is no schedule: {problem}") from problem
+        except RecursionError as problem:
+            raise ValueError("this is no schedule: it is too deep") from problem
 
 
 def _strike(data: Mapping[str, Any]) -> Strike:
-    fields = dict(data)
-    point: dict[str, Any] = fields.pop("point")
-    made = Message(**point) if "method" in point else DiskStep(**point)
-    return Strike(Deed(fields.pop("deed")), made, **fields)
+    """KeyError, TypeError or ValueError for what is no strike."""
+    rest = dict(data)
+    point, deed = dict(rest.pop("point")), Deed(rest.pop("deed"))
+    made = _typed(Message if "method" in point else DiskStep, point)
+    strike = _typed(Strike, {**rest, "deed": deed, "point": made})
+    named = (made.sender, made.receiver) if isinstance(made, Message) else (made.node,)
+    for role in (*named, strike.victim or MASTER):
+        if role not in ROLES:
+            raise ValueError(f"nobody is {role!r}: there are {', '.join(ROLES)}")
+    return strike
+
+
+def _typed(kind: type[T], data: Mapping[str, Any]) -> T:
+    """`kind(**data)`; TypeError unless the simple fields have the types they are to have."""
+    for one in fields(cast(Any, kind)):
+        wanted = _SIMPLE.get(cast(str, one.type))
+        if wanted and one.name in data and not isinstance(data[one.name], wanted):
+            raise TypeError(f"{one.name} is {data[one.name]!r:.50}")
+    return kind(**data)

@@ -67,7 +67,7 @@ def _run(trial: Trial, cluster: Cluster, survey: bool) -> None:
             for role, before in written.items():
                 changes = [str(one["what"]) for one in cluster.operations(roles[role])[before:]]
                 trial.points += disk_steps(role, changes)
-        gfs.settle()
+        gfs.recover()
         _judge(gfs, trial.schedule.model)
     finally:
         trial.struck = nemesis.struck

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.cluster import Cluster
 from harness.explore import Deed, Explorer, Schedule, Trial
 from harness.explore.report import keep
+from harness.explore.schedule import REPLICAS
 from harness.explore.shrink import fails, shrink
 from harness.failures import LabFailure
 from harness.grading.screen import screen
@@ -48,9 +49,9 @@ def hunt(workspace: Workspace, seed: int, minutes: float, out: Path | None) -> i
             console.print("No schedule failed.")
             return 0
         if failed.schedule.strikes:
-            console.print(
-                f"A schedule of {len(failed.schedule.strikes)} faults failed; looking for a smaller one."
-            )
+            count = len(failed.schedule.strikes)
+            faults = "one fault" if count == 1 else f"{count} faults"
+            console.print(f"A schedule of {faults} failed; looking for a smaller one.")
             failed = shrink(failed, lambda drawn: Cluster(workspace, drawn, session=session))
         kept = keep(failed.schedule, out)
         _explain(console, failed)
@@ -64,11 +65,19 @@ def replay(workspace: Workspace, path: Path) -> int:
     """0 when the schedule passed every time, 1 when it failed, 2 when the file is no schedule."""
     with _session() as (console, session):
         try:
-            schedule = Schedule.from_json(path.read_text(encoding="utf-8"))
+            schedule = Schedule.from_json(path.read_bytes())
         except (OSError, ValueError) as problem:
             console.print(f"grader: {path}: {problem}")
             return 2
         console.print(Text(f"{one_line(workspace.implementation)}: {schedule}", "dim"))
+        if not schedule.fair:
+            console.print(
+                f"It destroys more than GFS promises to survive with {REPLICAS} replicas: it may well fail."
+            )
+        if not schedule.possible:
+            console.print(
+                "Two of its strikes are at the disk of one node, or at one message: one will not happen."
+            )
         failed = fails(schedule, lambda drawn: Cluster(workspace, drawn, session=session), REPLAYS)
         if failed is None:
             console.print(f"It passed, {REPLAYS} times.")
