@@ -17,6 +17,7 @@ import errno
 import os
 import signal
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,9 +88,11 @@ class CrashDisk:
 
     def replace(self, source: str, target: str) -> None:
         with self._lock:
-            if check_name(source) not in self._images:
+            for name in (source, target):
+                check_name(name)
+            if source not in self._images:
                 raise FileNotFoundError(errno.ENOENT, "no such file on this disk", source)
-            when = self._number("replace", check_name(target), 0)
+            when = self._number("replace", target, 0)
             if when in (None, AFTER):
                 (self._directory / source).replace(self._directory / target)
                 self._images[target] = self._images.pop(source)
@@ -184,6 +187,7 @@ class _Image:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self.pending: list[_Change] = []
+        weakref.finalize(self, os.close, self._fd)  # when it is removed or replaced, and nobody has it open
 
     def vanish(self) -> None:
         self.pending.clear()
@@ -205,13 +209,12 @@ class _Image:
                 keep = max(0, min(start, length))
                 window = window[:keep] + bytes(max(0, keep - len(window)))
                 continue
-            end = start + len(change.data)
-            if not change.data or start >= length:
+            if not change.data:
                 continue
-            if len(window) < min(end, length):
-                window += bytes(min(end, length) - len(window))
-            if end > 0:
-                low, high = max(0, start), min(end, length)
+            end = start + len(change.data)
+            window += bytes(max(0, min(end, length) - len(window)))  # a gap before it reads as zeros
+            low, high = max(0, start), min(end, length)
+            if low < high:
                 window[low:high] = change.data[low - start : high - start]
         return bytes(window)
 
