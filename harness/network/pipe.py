@@ -137,7 +137,6 @@ class Pipe:
             self._passing = _ENDLESS  # not frames: pass it all on as it is
             if whole:
                 self._write(joined[:whole])
-                self._passing -= whole
             return 0
         if len(joined) < start:
             return self._keep_head(data, whole)
