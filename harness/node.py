@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.failures import NOT_IMPLEMENTED, LabFailure
+from harness.processes.linux import signal_name
 from harness.processes.session import NodeProcess
 
 
@@ -100,5 +100,5 @@ class Node:
 
 def _exit_words(status: int) -> str:
     if status < 0:
-        return f"died of {signal.Signals(-status).name}"
+        return f"died of {signal_name(-status)}"
     return f"ended by itself with exit code {status}"

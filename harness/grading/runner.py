@@ -197,7 +197,7 @@ class _Crew:
         if worker.ended or self.interrupted is not None:
             return
         code = os.waitstatus_to_exitcode(status)
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        how = linux.signal_name(-code) if code < 0 else f"exit code {code}"
         if worker.running is not None:
             self._ledger.lost(worker.running, _LOST.format(how))
             self._hire()

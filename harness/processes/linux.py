@@ -60,6 +60,14 @@ def running_below(pid: int) -> int:
     return count
 
 
+def signal_name(number: int) -> str:
+    """ "SIGKILL"; "signal 40" for one without a name of its own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _tasks(pid: int | str) -> list[str]:
     return [f"/proc/{pid}/task/{task}" for task in os.listdir(f"/proc/{pid}/task")]
 
