@@ -21,6 +21,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, cast
@@ -42,6 +43,7 @@ from harness.workspace import Workspace
 RATE = 10.0  # virtual seconds per real second
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
+MOST_NOTES = 10_000
 
 
 class Cluster:
@@ -58,7 +60,7 @@ class Cluster:
         self.rng = random.Random(seed)
         self.limits = dict(limits or {})
         self.nodes: dict[str, Node] = {}
-        self.notes: list[Note] = []
+        self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
         self._own_session = session is None
         self._session = session or Session()
         self._directory = self._session.directory / f"cluster-{os.urandom(4).hex()}"
@@ -251,6 +253,11 @@ class Cluster:
             ]
             failure.witness = "\n".join(ended) or None
 
+    @property
+    def notes(self) -> list[Note]:
+        """What nodes have said about themselves, the latest MOST_NOTES of it."""
+        return list(self._notes)
+
     # ---- the end
 
     def close(self) -> None:
@@ -322,7 +329,7 @@ class Cluster:
                 node.failure = {"phase": phase, **as_map(error)}
                 node.ready.set()
             case {"event": "note", "what": str(what), "facts": facts, "time": float(at)}:
-                self.notes.append(Note(at, node.name, what, as_map(facts)))
+                self._notes.append(Note(at, node.name, what, as_map(facts)))
             case {"event": "thread ended", "error": error}:
                 node.ended_threads.append(as_map(error))
             case {"event": "exited"}:
@@ -344,7 +351,7 @@ class Cluster:
 
     def _unwritten(self) -> dict[str, Any] | None:
         """The error of a thread that came to something the student has still to write."""
-        errors = [error for node in self.nodes.values() for error in node.ended_threads]
+        errors = [error for node in self.nodes.values() for error in list(node.ended_threads)]
         return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
 
     def _running(self, name: str) -> NodeProcess:

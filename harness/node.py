@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from harness.failures import NOT_IMPLEMENTED, LabFailure
 from harness.processes.linux import signal_name
 from harness.processes.session import NodeProcess
+
+MOST_ENDED = 100  # errors kept of a node whose threads go on dying
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class Node:
     process: NodeProcess | None = None
     ready: threading.Event = field(default_factory=threading.Event)
     failure: dict[str, Any] | None = None
-    ended_threads: list[dict[str, Any]] = field(
-        default_factory=list[dict[str, Any]]
-    )  # errors that ended a thread
+    ended_threads: deque[dict[str, Any]] = field(  # the latest errors that ended a thread
+        default_factory=lambda: deque(maxlen=MOST_ENDED)
+    )
     expected_to_die: bool = False
 
     @property

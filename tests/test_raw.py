@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.cluster import Cluster
+from harness.cluster import MOST_NOTES, Cluster
 from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
 from harness.network.faults import Aim
 from harness.network.frame import GLIMPSE, encode
 from harness.network.raw import RawPeer
+from harness.node import MOST_ENDED
 from harness.workspace import Workspace
 
 
@@ -146,3 +147,17 @@ def test_a_thread_that_dies_is_told_to_the_cluster(cluster: Cluster) -> None:
     cluster.until(lambda: bool(cluster.nodes["node"].ended_threads), "the end of a thread")
     (ended,) = cluster.nodes["node"].ended_threads
     assert (ended["type"], ended["message"]) == ("RuntimeError", "of this")
+
+
+def test_a_node_that_talks_without_end_costs_little(cluster: Cluster) -> None:
+    cluster.call("node", "annotate", count=MOST_NOTES + 500)
+    cluster.until(
+        lambda: bool(cluster.notes) and cluster.notes[-1].facts == {"number": MOST_NOTES + 499}, "notes"
+    )
+    assert [note.facts["number"] for note in cluster.notes] == list(range(500, MOST_NOTES + 500))
+    for number in range(MOST_ENDED + 5):
+        cluster.call("node", "die_in_thread", text=f"no. {number}")
+    last = f"no. {MOST_ENDED + 4}"
+    ended = cluster.nodes["node"].ended_threads
+    cluster.until(lambda: any(error["message"] == last for error in list(ended)), "the last error")
+    assert len(ended) <= MOST_ENDED

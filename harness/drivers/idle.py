@@ -40,6 +40,10 @@ def start(context: Context, packages: Packages) -> Commands:
     def show(text: str) -> None:
         print(text)
 
+    def annotate(count: int) -> None:
+        for number in range(count):
+            context.annotate("counted", number=number)
+
     def die_in_thread(text: str) -> None:
         def die() -> None:
             raise RuntimeError(text)
@@ -47,6 +51,7 @@ def start(context: Context, packages: Packages) -> Commands:
         threading.Thread(target=die, daemon=True).start()
 
     return {
+        "annotate": annotate,
         "die_in_thread": die_in_thread,
         "now": context.clock.now,
         "sleep": context.clock.sleep,
