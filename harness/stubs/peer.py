@@ -16,6 +16,7 @@ from typing import Any
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.network.raw import RawConnection, RawPeer
+from harness.shapes import check_reply
 from labkit.errors import HandlerFailed, RemoteError, UnknownMethod
 from labkit.protocol import CATALOGUE, HELLO
 
@@ -63,7 +64,8 @@ class ScriptedPeer:
     def ask(
         self, node: str, method: str, args: Mapping[str, Any], payload: bytes = b"", patience: float = 10.0
     ) -> dict[str, Any]:
-        """The result of one call; RemoteError when the node says no, LabFailure when it says nothing."""
+        """The result of one call, which has what the catalogue says; RemoteError when the node says no, LabFailure when it
+        says nothing, or something else."""
         return self.ask_with_payload(node, method, args, payload, patience)[0]
 
     def ask_with_payload(
@@ -76,12 +78,7 @@ class ScriptedPeer:
             header, answer = connection.reply(xid, patience)
         if header.get("error") is not None:
             raise RemoteError.from_wire(header["error"])
-        result = header.get("result")
-        if not isinstance(result, dict):
-            raise LabFailure(
-                f"{node} answered {method} with no map", seen=repr(header), expected="a map as result"
-            )
-        return result, answer  # pyright: ignore[reportUnknownVariableType]
+        return check_reply(node, method, CATALOGUE[method].reply, header.get("result")), answer
 
     def stop(self) -> None:
         """Be gone: take no more connections and answer nothing more."""

@@ -1,0 +1,56 @@
+"""Whether values have the shapes that the catalogue of RPCs writes down (labkit/protocol.py).
+
+int  float  bool  str      str?  or nil      [int]  a list of them
+[[handle: int, until: float]]                a list of lists with these elements
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from harness.failures import LabFailure
+
+_SIMPLE: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+_ROW = re.compile(r"\[\[(.*)\]\]")
+
+
+def fits(value: Any, shape: str) -> bool:
+    if shape.endswith("?"):
+        return value is None or fits(value, shape[:-1])
+    if row := _ROW.fullmatch(shape):
+        parts = [part.partition(": ")[2] for part in row[1].split(", ")]
+        return isinstance(value, list) and all(_is_row(one, parts) for one in cast(list[Any], value))
+    if shape.startswith("["):
+        return isinstance(value, list) and all(fits(one, shape[1:-1]) for one in cast(list[Any], value))
+    return isinstance(value, _SIMPLE[shape]) and (shape == "bool") == isinstance(value, bool)
+
+
+def _is_row(value: Any, parts: list[str]) -> bool:
+    if not isinstance(value, list) or len(cast(list[Any], value)) != len(parts):
+        return False
+    return all(fits(one, part) for one, part in zip(cast(list[Any], value), parts, strict=True))
+
+
+def check_reply(node: str, method: str, shapes: Mapping[str, str], result: Any) -> dict[str, Any]:
+    """`result`, a map that has every field of the method's reply in its shape; else a LabFailure in words."""
+    words = (
+        f"a map with {', '.join(f'{name}: {shape}' for name, shape in shapes.items())}" if shapes else "a map"
+    )
+    expected = f"{words} (docs/protocol.md)"
+    if not isinstance(result, dict):
+        raise LabFailure(f"{node} answered {method} with no map", expected=expected, seen=f"{result!r:.200}")
+    answer = cast(dict[str, Any], result)
+    for name, shape in shapes.items():
+        if name not in answer:
+            raise LabFailure(
+                f"{node} answered {method} without {name}", expected=expected, seen=f"{answer!r:.200}"
+            )
+        if not fits(answer[name], shape):
+            raise LabFailure(
+                f"{node} answered {method} with a {name} that is no {shape}",
+                expected=expected,
+                seen=f"{name}: {answer[name]!r:.200}",
+            )
+    return answer
