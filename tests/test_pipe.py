@@ -190,6 +190,7 @@ Pieces = random.Random | None
         ([lambda: Drop(Aim(receiver="a"))], ALL),
         ([lambda: Drop(Aim(sender="a", receiver="b"))], without(1)),
         ([lambda: Drop(Aim(only=lambda seen: seen.xid == (7, 4)))], without(4)),
+        ([lambda: Drop(Aim(only=lambda seen: seen.header["args"]["serial"] > 0))], ALL),
         ([lambda: Duplicate(Aim(skip=1))], [1, 2, 2, 3, 4, 5, 6, 7, 8]),
         ([lambda: Reorder(Aim(skip=1))], [1, 3, 2, 4, 5, 6, 7, 8]),
         ([lambda: Reorder(Aim(skip=7))], without(8)),

@@ -7,6 +7,7 @@ from typing import Any
 from harness.drivers.program import Commands, Packages
 from labkit import Context
 from labkit.checksum import crc32c
+from labkit.disk import Buffer
 
 
 def start(context: Context, packages: Packages) -> Commands:
@@ -23,6 +24,12 @@ def start(context: Context, packages: Packages) -> Commands:
         """The same without duplicates."""
         return [_row(found) for found in client.records(path)]
 
+    def read(path: str, offset: int, length: int) -> bytes:
+        found: Buffer | None = client.read(path, offset, length)
+        if not isinstance(found, Buffer):
+            raise TypeError(f"read() returned {found!r:.100}, not bytes")
+        return bytes(found)
+
     followers: dict[str, Any] = {}
 
     def follow(path: str) -> list[list[int]]:
@@ -37,7 +44,7 @@ def start(context: Context, packages: Packages) -> Commands:
         "append": append,
         "scan": scan,
         "records": records,
-        "read": client.read,
+        "read": read,
         "write": client.write,
     }
 

@@ -127,7 +127,12 @@ class _Threads:
             )
             return [*total, [number, what]]
 
-        return module.ask_all(self._rpc.Client(self._context), drawn(), at_once, fold, [])
+        total: list[list[Any]] | None = module.ask_all(
+            self._rpc.Client(self._context), drawn(), at_once, fold, []
+        )
+        if type(total) is not list:
+            raise TypeError(f"ask_all() returned {total!r:.100}, not what the last fold had returned")
+        return total
 
     def count_all(self, server: str, calls: int) -> dict[str, Any]:
         """Counts `calls` outcomes with a fold that lingers between reading the count and writing it back.
