@@ -33,6 +33,16 @@ def _is_row(value: Any, parts: list[str]) -> bool:
     return all(fits(one, part) for one, part in zip(cast(list[Any], value), parts, strict=True))
 
 
+def what_is_wrong(shapes: Mapping[str, str], values: Mapping[str, Any]) -> str:
+    """Which value is missing or has another shape than it should; empty if none."""
+    for name, shape in shapes.items():
+        if name not in values:
+            return f"without {name}"
+        if not fits(values[name], shape):
+            return f"with a {name} that is no {shape}"
+    return ""
+
+
 def check_reply(node: str, method: str, shapes: Mapping[str, str], result: Any) -> dict[str, Any]:
     """`result`, a map that has every field of the method's reply in its shape; else a LabFailure in words."""
     words = (
@@ -42,15 +52,6 @@ def check_reply(node: str, method: str, shapes: Mapping[str, str], result: Any) 
     if not isinstance(result, dict):
         raise LabFailure(f"{node} answered {method} with no map", expected=expected, seen=f"{result!r:.200}")
     answer = cast(dict[str, Any], result)
-    for name, shape in shapes.items():
-        if name not in answer:
-            raise LabFailure(
-                f"{node} answered {method} without {name}", expected=expected, seen=f"{answer!r:.200}"
-            )
-        if not fits(answer[name], shape):
-            raise LabFailure(
-                f"{node} answered {method} with a {name} that is no {shape}",
-                expected=expected,
-                seen=f"{name}: {answer[name]!r:.200}",
-            )
+    if wrong := what_is_wrong(shapes, answer):
+        raise LabFailure(f"{node} answered {method} {wrong}", expected=expected, seen=f"{answer!r:.200}")
     return answer

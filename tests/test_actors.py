@@ -81,28 +81,28 @@ def test_a_wait_that_ends_in_vain_makes_an_actor_work_again() -> None:
 def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster) -> None:
     begun, end = threading.Event(), threading.Event()
 
-    def slow() -> dict[str, int]:
+    def slow(path: str) -> dict[str, list[str]]:
         begun.set()
         end.wait(20)
-        return {"slow": 1}
+        return {"paths": [path]}
 
     client = ScriptedPeer(cluster, "client")
     ScriptedPeer(cluster, "server", {"list": slow})
-    call = Call(lambda: client.ask("server", "list", {}, patience=20.0), "list", cluster.network.actors)
+    call = Call(lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster.network.actors)
     assert begun.wait(20)
     quiet = Quiet(cluster.network.proxy, cluster.network.actors)
     for _ in range(20):
         assert not quiet.holds()
     end.set()
     assert cluster.await_quiet(lambda: call.done)
-    assert call.result() == {"slow": 1}
+    assert call.result() == {"paths": ["/"]}
 
 
 def test_a_call_that_waits_for_what_is_held_up_is_quiet(cluster: Cluster) -> None:
     client = ScriptedPeer(cluster, "client")
-    ScriptedPeer(cluster, "server", {"list": lambda: {"paths": []}})
+    ScriptedPeer(cluster, "server", {"list": lambda path: {"paths": []}})
     held = cluster.network.hold(Aim("list", "request", times=None))
-    call = Call(lambda: client.ask("server", "list", {}, patience=20.0), "list", cluster.network.actors)
+    call = Call(lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster.network.actors)
     assert not cluster.await_quiet(lambda: call.done)
     assert held.frames, "it was quiet before the request had even been sent"
     cluster.network.release(held)

@@ -44,8 +44,8 @@ def test_every_shape_of_the_catalogue_is_known(method: Any) -> None:
         ([1], "cs1 answered stat with no map", r"\[1\]"),
         ({}, "cs1 answered stat without chunks", "{}"),
         ({"chunk": 1}, "cs1 answered stat without chunks", "{'chunk': 1}"),
-        ({"chunks": "one"}, "cs1 answered stat with a chunks that is no int", "chunks: 'one'"),
-        ({"chunks": "x" * 10_000}, "cs1 answered stat with a chunks that is no int", "chunks: 'xxx"),
+        ({"chunks": "one"}, "cs1 answered stat with a chunks that is no int", "{'chunks': 'one'}"),
+        ({"chunks": "x" * 10_000}, "cs1 answered stat with a chunks that is no int", "{'chunks': 'xxx"),
     ],
 )
 def test_a_wrong_reply_is_a_failure_in_words(result: Any, says: str, seen: str) -> None:

@@ -43,6 +43,8 @@ class MasterCell:
     # ---- questions
 
     def ask(self, method: str, **args: Any) -> dict[str, Any]:
+        for server in self.servers:
+            server.check()
         return self.client.ask(MASTER, method, args, patience=PATIENCE)
 
     def begin(self, method: str, **args: Any) -> Call:

@@ -16,8 +16,8 @@ from typing import Any
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.network.raw import RawConnection, RawPeer
-from harness.shapes import check_reply
-from labkit.errors import HandlerFailed, RemoteError, UnknownMethod
+from harness.shapes import check_reply, what_is_wrong
+from labkit.errors import BadArguments, HandlerFailed, RemoteError, UnknownMethod
 from labkit.protocol import CATALOGUE, HELLO
 
 EPOCH = 1
@@ -40,13 +40,14 @@ class ScriptedPeer:
     """`handlers` maps methods to functions of the arguments (and `payload` when there is one).
 
     A handler returns the result, or (result, payload), or raises a RemoteError. `requests` are all that came, in
-    order. `ask` calls a method of a node the way its catalogue entry says, at most once or best effort.
+    order; one that is not what the catalogue says is refused, and the next look at them says so. `ask` calls a method of a node the way its catalogue entry says, at most once or best effort.
     """
 
     def __init__(self, cluster: Cluster, name: str, handlers: Mapping[str, Handler] | None = None) -> None:
         self.name = name
         self.handlers: dict[str, Handler] = dict(handlers or {})
         self.requests: list[Request] = []
+        self.malformed: list[str] = []
         self._cluster = cluster
         self._peer = RawPeer(cluster.network, name)
         self._client = cluster.rng.getrandbits(62)
@@ -59,7 +60,15 @@ class ScriptedPeer:
 
     def got(self, method: str) -> list[Request]:
         """The requests for a method so far."""
+        self.check()
         return [request for request in list(self.requests) if request.method == method]
+
+    def check(self) -> None:
+        """LabFailure if a request has come that is not what the catalogue says; it was refused."""
+        if self.malformed:
+            raise LabFailure(
+                f"a request to {self.name} is not what docs/protocol.md says", seen=self.malformed[0]
+            )
 
     def ask(
         self, node: str, method: str, args: Mapping[str, Any], payload: bytes = b"", patience: float = 10.0
@@ -107,6 +116,10 @@ class ScriptedPeer:
         if method == HELLO:
             return {"result": {"epoch": EPOCH}}, b""
         arguments: dict[str, Any] = dict(args) if isinstance(args, dict) else {}  # pyright: ignore[reportUnknownArgumentType]
+        wrong = what_is_wrong(CATALOGUE[method].args, arguments) if method in CATALOGUE else ""
+        if wrong:
+            self.malformed.append(f"{method} {wrong}: {arguments!r:.200}")
+            return {"error": BadArguments(f"{method} {wrong}").to_wire()}, b""
         self.requests.append(Request(self._cluster.now(), method, arguments, payload))
         handler = self.handlers.get(method)
         try:
