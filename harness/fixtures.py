@@ -5,7 +5,7 @@ A failure is told what else went wrong in the nodes of its test, before anybody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,11 @@ import pytest
 from harness.cluster import Cluster
 from harness.explore import Explorer, Schedule
 from harness.failures import LabFailure
+from harness.network.frame import Frame
 from harness.processes.session import Session
+from harness.shapes import oddity
 from harness.workspace import Workspace
+from labkit.errors import LabError
 
 MakeCluster = Callable[..., Cluster]
 MakeExplorer = Callable[..., Explorer]
@@ -23,13 +26,28 @@ CLUSTERS: pytest.StashKey[list[Cluster]] = pytest.StashKey()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Add to a failure what is known of the nodes: they are gone when it is reported."""
+    """Add to a failure what is known of the nodes: they are gone when it is reported.
+
+    A test may stumble over a message that is not what the protocol says; that is no fault of the harness.
+    """
+    clusters: Sequence[Cluster] = item.stash.get(CLUSTERS, ())
     try:
         return (yield)
     except LabFailure as failure:
-        for cluster in item.stash.get(CLUSTERS, ()):
+        for cluster in clusters:
             cluster.blame(failure)
         raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LabError) as stumble:
+        for cluster in clusters:
+            odd = next(filter(None, map(oddity, _said(cluster))), "")
+            if odd:
+                raise LabFailure(odd, expected="what docs/protocol.md says") from stumble
+        raise
+
+
+def _said(cluster: Cluster) -> Iterator[Frame]:
+    """What nodes have sent, in order."""
+    return (frame for frame in cluster.network.journal if frame.sender in cluster.nodes)
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from harness.failures import LabFailure
+from harness.network.frame import REQUEST, Frame
+from labkit.protocol import CATALOGUE
 
 _SIMPLE: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+_NOTHING: Mapping[str, str] = {}
 _ROW = re.compile(r"\[\[(.*)\]\]")
 
 
@@ -55,3 +58,19 @@ def check_reply(node: str, method: str, shapes: Mapping[str, str], result: Any) 
     if wrong := what_is_wrong(shapes, answer):
         raise LabFailure(f"{node} answered {method} {wrong}", expected=expected, seen=f"{answer!r:.200}")
     return answer
+
+
+def oddity(frame: Frame) -> str:
+    """What in a message is not as docs/protocol.md says, in words; empty if nothing is, or for a method nobody knows."""
+    if frame.failed:
+        return ""
+    method = CATALOGUE.get(frame.method)
+    if frame.kind == REQUEST:
+        what, part, shapes = f"for {frame.method}", "args", method.args if method else _NOTHING
+    else:
+        what, part, shapes = f"to {frame.method}", "result", method.reply if method else _NOTHING
+    values = frame.header.get(part)
+    wrong = (
+        what_is_wrong(shapes, cast(dict[str, Any], values)) if isinstance(values, dict) else f"without {part}"
+    )
+    return f"{frame.sender} sent {frame.receiver} a {frame.kind} {what} {wrong}" if wrong else ""

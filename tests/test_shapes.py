@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.failures import LabFailure
-from harness.shapes import check_reply, fits
+from harness.network.frame import Frame
+from harness.shapes import check_reply, fits, oddity
 from labkit.protocol import METHODS
 
 ROWS = "[[handle: int, until: float]]"
@@ -53,6 +54,30 @@ def test_a_wrong_reply_is_a_failure_in_words(result: Any, says: str, seen: str) 
         check_reply("cs1", "stat", {"chunks": "int"}, result)
     assert failure.value.expected == "a map with chunks: int (docs/protocol.md)"
     assert len(failure.value.seen or "") < 300
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "says"),
+    [
+        ("request", {"method": "stat", "args": {"path": "/f"}}, ""),
+        ("request", {"method": "stat", "args": {"path": 1}}, "a request for stat with a path that is no str"),
+        ("request", {"method": "stat", "args": {}}, "a request for stat without path"),
+        ("request", {"method": "stat"}, "a request for stat without args"),
+        ("request", {"method": "add", "args": {"key": 1}}, ""),
+        ("request", {"method": "add", "args": [1]}, "a request for add without args"),
+        ("reply", {"method": "stat", "result": {"chunks": 1}}, ""),
+        (
+            "reply",
+            {"method": "stat", "result": {"chunks": None}},
+            "a reply to stat with a chunks that is no int",
+        ),
+        ("reply", {"method": "stat", "result": None}, "a reply to stat without result"),
+        ("reply", {"method": "stat", "error": {"code": "no_such_file"}}, ""),
+    ],
+)
+def test_what_is_odd_about_a_message(kind: str, header: dict[str, Any], says: str) -> None:
+    words = oddity(Frame(kind, "a", "b", header, 100, 1, 0.0))
+    assert words == (f"a sent b {says}" if says else "")
 
 
 def test_a_right_reply_may_hold_more() -> None:

@@ -109,7 +109,7 @@ def test_a_report_that_is_none_is_refused_and_shown(
 ) -> None:
     with pytest.raises(BadArguments):
         server.ask("master", "heartbeat", {**BEAT, **wrong})
-    with pytest.raises(LabFailure, match="a request to master is not what docs/protocol.md says") as failure:
+    with pytest.raises(LabFailure, match=r"a request to master is not what docs/protocol.md says") as failure:
         master.reports("cs1")
     assert next(iter(wrong)) in str(failure.value.seen)
 
