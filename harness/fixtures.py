@@ -5,7 +5,7 @@ A failure is told what else went wrong in the nodes of its test, before anybody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ import pytest
 from harness.cluster import Cluster
 from harness.explore import Explorer, Schedule
 from harness.failures import LabFailure
-from harness.network.frame import Frame
 from harness.processes.session import Session
 from harness.shapes import oddity
 from harness.workspace import Workspace
@@ -30,7 +29,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
     A test may stumble over a message that is not what the protocol says; that is no fault of the harness.
     """
-    clusters: Sequence[Cluster] = item.stash.get(CLUSTERS, ())
+    clusters = item.stash.get(CLUSTERS, list[Cluster]())
     try:
         return (yield)
     except LabFailure as failure:
@@ -39,15 +38,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LabError) as stumble:
         for cluster in clusters:
-            odd = next(filter(None, map(oddity, _said(cluster))), "")
-            if odd:
-                raise LabFailure(odd, expected="what docs/protocol.md says") from stumble
+            for frame in cluster.network.journal:
+                if frame.sender in cluster.nodes and (odd := oddity(frame)):
+                    raise LabFailure(odd, expected="what docs/protocol.md says") from stumble
         raise
-
-
-def _said(cluster: Cluster) -> Iterator[Frame]:
-    """What nodes have sent, in order."""
-    return (frame for frame in cluster.network.journal if frame.sender in cluster.nodes)
 
 
 @pytest.fixture(scope="session")

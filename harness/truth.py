@@ -90,7 +90,7 @@ class Truth:
         port = self._cluster.port(name)
         if port is None:
             raise NoAnswer(f"{name} is down")
-        return Asker(port)
+        return Asker(port, name)
 
 
 def _chunk(path: str, index: int, where: dict[str, Any]) -> Chunk:

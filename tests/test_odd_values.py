@@ -71,6 +71,7 @@ CASES = [
     Case("lab02", "test_lost_replicas_are_replaced", "clone_chunk with a handle that is no int", ASKS, CLIENT, "clone_chunk", "'x'"),
     Case("lab03", "test_records_survive_lost_mutations", "", ASKS, CLIENT, "apply", "None"),
     Case("lab03", "test_heartbeats_keep_the_lease", "heartbeat with a name that is no str", ASKS, CLIENT, "heartbeat", "[[None]]"),
+    Case("lab04", "test_write_across_chunks", "answered read with a version that is no int", ANSWERS, SERVER, "read", "{name: None for name in ('version', 'length')}"),
     Case("lab04", "test_read_across_chunks", "read() returned None, not bytes", RETURNS, "04_consistency/consistency/client.py", "Client.read", "None"),
 ]  # fmt: skip
 

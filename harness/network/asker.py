@@ -9,21 +9,24 @@ import itertools
 import os
 import socket
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from harness.network.frame import Decoder, encode
 from harness.patience import Deadline, longest
+from harness.shapes import check_reply
 from labkit.errors import RemoteError
+from labkit.protocol import CATALOGUE
 
 
 class NoAnswer(Exception):
-    """The node is down, answers nonsense, or takes too long."""
+    """The node is down, sends what is no frame, or takes too long."""
 
 
 class Asker:
     """One connection to the port of a node. `seconds` of patience are what one answer may take."""
 
-    def __init__(self, port: int, seconds: float = 5.0) -> None:
+    def __init__(self, port: int, name: str = "a server", seconds: float = 5.0) -> None:
+        self._name = name
         self._numbers = itertools.count(1)
         self._client = int.from_bytes(os.urandom(7), "big")
         self._decoder = Decoder()
@@ -42,7 +45,8 @@ class Asker:
         self._sock.close()
 
     def ask(self, method: str, args: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
-        """Result and payload of one call; RemoteError when the node says no, NoAnswer when it says nothing useful."""
+        """Result and payload of one call; RemoteError when the node says no, NoAnswer when it says nothing,
+        LabFailure when it says something else than the catalogue has."""
         xid = [self._client, next(self._numbers)]
         header = {"method": method, "args": args, "xid": xid, "ack": 0, "epoch": None}
         try:
@@ -58,9 +62,8 @@ class Asker:
                         continue
                     if reply.get("error") is not None:
                         raise RemoteError.from_wire(reply["error"])
-                    result = reply.get("result")
-                    if not isinstance(result, dict):
-                        raise NoAnswer(f"{method} answered with {type(result).__name__} instead of a map")
-                    return cast(dict[str, Any], result), answered
+                    return check_reply(
+                        self._name, method, CATALOGUE[method].reply, reply.get("result")
+                    ), answered
         except (OSError, ValueError) as error:
             raise NoAnswer(f"{method}: {error}") from error
