@@ -14,7 +14,7 @@ from harness.failures import LabFailure
 from harness.network.frame import REQUEST, Frame
 from labkit.protocol import CATALOGUE
 
-_SIMPLE: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+SIMPLE: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "str": str}
 _NOTHING: Mapping[str, str] = {}
 _ROW = re.compile(r"\[\[(.*)\]\]")
 
@@ -27,7 +27,7 @@ def fits(value: Any, shape: str) -> bool:
         return isinstance(value, list) and all(_is_row(one, parts) for one in cast(list[Any], value))
     if shape.startswith("["):
         return isinstance(value, list) and all(fits(one, shape[1:-1]) for one in cast(list[Any], value))
-    return isinstance(value, _SIMPLE[shape]) and (shape == "bool") == isinstance(value, bool)
+    return isinstance(value, SIMPLE[shape]) and (shape == "bool") == isinstance(value, bool)
 
 
 def _is_row(value: Any, parts: list[str]) -> bool:
@@ -46,8 +46,9 @@ def what_is_wrong(shapes: Mapping[str, str], values: Mapping[str, Any]) -> str:
     return ""
 
 
-def check_reply(node: str, method: str, shapes: Mapping[str, str], result: Any) -> dict[str, Any]:
+def check_reply(node: str, method: str, result: Any) -> dict[str, Any]:
     """`result`, a map that has every field of the method's reply in its shape; else a LabFailure in words."""
+    shapes = CATALOGUE[method].reply
     words = (
         f"a map with {', '.join(f'{name}: {shape}' for name, shape in shapes.items())}" if shapes else "a map"
     )

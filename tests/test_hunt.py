@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +12,7 @@ import pytest
 
 from harness.explore import Deed, Schedule, Strike
 from harness.explore.points import Message
-from tests.mutants.mutant import KIT, MUTANTS, apply, read_mutant
+from tests.mutants.mutant import KIT, MUTANTS, apply, read_mutant, reference
 
 # The request and all that repeat it are lost: whoever believes that silence is success acknowledges what nobody has.
 LOST = Strike(Deed.LOSS, Message("request", "append", "c1", "primary"), times=8)
@@ -30,8 +29,7 @@ def grader(*words: str | Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    solutions = tmp_path_factory.mktemp("wrong") / "solutions"
-    shutil.copytree(KIT / "solutions", solutions, ignore=shutil.ignore_patterns("__pycache__"))
+    solutions = reference(tmp_path_factory.mktemp("wrong"))
     apply(read_mutant(MUTANTS / "lab04" / "silence_is_success.toml"), solutions)
     return solutions
 

@@ -3,7 +3,6 @@ it would call it a fault of the harness. Each case is one such mistake, made to 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.mutant import KIT, LONGEST, Graded, grade
+from tests.mutants.mutant import LONGEST, Graded, grade, reference
 
 AT_ONCE = 2
 
@@ -77,8 +76,7 @@ CASES = [
 
 
 def graded(case: Case, directory: Path) -> Graded:
-    solutions = directory / "solutions"
-    shutil.copytree(KIT / "solutions", solutions, ignore=shutil.ignore_patterns("__pycache__"))
+    solutions = reference(directory)
     with (solutions / case.file).open("a", encoding="utf-8") as file:
         file.write(case.code.format(method=case.method, value=case.value))
     return grade(case.lab, solutions, [case.test], directory / "results.json", jobs=1)

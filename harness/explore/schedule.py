@@ -15,12 +15,12 @@ from typing import Any, TypeVar, cast
 
 from harness.explore.points import MASTER, ROLES, DiskStep, Message, Point, unnumbered
 from harness.network.frame import REQUEST
+from harness.shapes import SIMPLE, fits
 
 FORMAT = 1
 REPLICAS = 3
 
 T = TypeVar("T")
-_SIMPLE = {"str": str, "int": int, "float": (int, float), "bool": bool}  # by the annotation
 
 
 class Deed(str, Enum):
@@ -159,7 +159,7 @@ def _strike(data: Mapping[str, Any]) -> Strike:
 def _typed(kind: type[T], data: Mapping[str, Any]) -> T:
     """`kind(**data)`; TypeError unless the simple fields have the types they are to have."""
     for one in fields(cast(Any, kind)):
-        wanted = _SIMPLE.get(cast(str, one.type))
-        if wanted and one.name in data and not isinstance(data[one.name], wanted):
+        shape = cast(str, one.type)  # an annotation of a simple type is written as a shape is
+        if shape in SIMPLE and one.name in data and not fits(data[one.name], shape):
             raise TypeError(f"{one.name} is {data[one.name]!r:.50}")
     return kind(**data)

@@ -15,7 +15,6 @@ from harness.network.frame import Decoder, encode
 from harness.patience import Deadline, longest
 from harness.shapes import check_reply
 from labkit.errors import RemoteError
-from labkit.protocol import CATALOGUE
 
 
 class NoAnswer(Exception):
@@ -62,8 +61,6 @@ class Asker:
                         continue
                     if reply.get("error") is not None:
                         raise RemoteError.from_wire(reply["error"])
-                    return check_reply(
-                        self._name, method, CATALOGUE[method].reply, reply.get("result")
-                    ), answered
+                    return check_reply(self._name, method, reply.get("result")), answered
         except (OSError, ValueError) as error:
             raise NoAnswer(f"{method}: {error}") from error

@@ -40,7 +40,8 @@ class ScriptedPeer:
     """`handlers` maps methods to functions of the arguments (and `payload` when there is one).
 
     A handler returns the result, or (result, payload), or raises a RemoteError. `requests` are all that came, in
-    order; one that is not what the catalogue says is refused, and the next look at them says so. `ask` calls a method of a node the way its catalogue entry says, at most once or best effort.
+    order; one that is not what the catalogue says is refused, and the next look at them says so. `ask` calls a method of
+    a node the way its catalogue entry says, at most once or best effort.
     """
 
     def __init__(self, cluster: Cluster, name: str, handlers: Mapping[str, Handler] | None = None) -> None:
@@ -87,7 +88,7 @@ class ScriptedPeer:
             header, answer = connection.reply(xid, patience)
         if header.get("error") is not None:
             raise RemoteError.from_wire(header["error"])
-        return check_reply(node, method, CATALOGUE[method].reply, header.get("result")), answer
+        return check_reply(node, method, header.get("result")), answer
 
     def stop(self) -> None:
         """Be gone: take no more connections and answer nothing more."""

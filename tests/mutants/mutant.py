@@ -115,6 +115,13 @@ def replace(change: Change, solutions: Path) -> None:
     path.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
+def reference(directory: Path) -> Path:
+    """A copy of the reference below `directory`, to be changed."""
+    solutions = directory / "solutions"
+    shutil.copytree(KIT / "solutions", solutions, ignore=shutil.ignore_patterns("__pycache__"))
+    return solutions
+
+
 def grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int = 2) -> Graded:
     """Once more if the machine was too busy to tell."""
     graded = _grade(lab, submission, only, results, jobs)
@@ -135,8 +142,7 @@ def _grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs:
 def grade_mutant(path: Path, directory: Path, *, whole: bool = False, jobs: int = 2) -> Graded:
     """Grade it with the tests that must catch it, or with the `whole` lab."""
     mutant = read_mutant(path)
-    solutions = directory / "solutions"
-    shutil.copytree(KIT / "solutions", solutions, ignore=shutil.ignore_patterns("__pycache__"))
+    solutions = reference(directory)
     apply(mutant, solutions)
     only = () if whole else mutant.caught_by
     return grade(mutant.lab, solutions, only, directory / "results.json", jobs)
