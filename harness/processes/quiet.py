@@ -7,17 +7,16 @@ which "nothing was heard for a while" does not.
 Threads are looked at one after the other, and one that sleeps may be woken by one that is looked at later. So who wants to
 be sure looks twice: when all threads slept both times and none has run in between, all slept at one moment.
 
-It is asked thousands of times in a run. So the kernel's files about the threads stay open, and while nobody has come or
-gone, which the number of entries in the directory and the end of a thread's file tell, they are only read again.
+It is asked thousands of times in a run. So the kernel's files about the threads stay open, as far as this process may have
+so many, and while nobody has come or gone, which the number of entries in the directory and the end of a thread's file
+tell, they are only read again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 # Waiting for an event, or dead. Not one that is stopped, though it does nothing: a machine that swaps or migrates stops
@@ -26,14 +25,51 @@ SLEEPING = frozenset(b"SZX")
 NONE = -1
 _SELF_AND_PARENT = 2  # entries of a directory besides those it is for
 
+_RUNS_ARE_TOLD = Path("/proc/thread-self/schedstat").exists()
+_room = threading.Semaphore(resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2)  # the rest is for sockets
 
-@dataclass(frozen=True, slots=True)
+
+class _File:
+    """One of the kernel's files. Stays open from the first time it is read, if there is room."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._open = NONE
+
+    def read(self, size: int) -> bytes:
+        if self._open == NONE:
+            descriptor = os.open(self._path, os.O_RDONLY)
+            if not _room.acquire(blocking=False):
+                try:
+                    return os.read(descriptor, size)
+                finally:
+                    os.close(descriptor)
+            self._open = descriptor
+        return os.pread(self._open, size, 0)
+
+    def close(self) -> None:
+        if self._open != NONE:
+            os.close(self._open)
+            self._open = NONE
+            _room.release()
+
+
 class _Thread:
-    """Open files: its state; how long and how often it has run, NONE where the kernel does not tell."""
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._state = _File(f"{path}/stat")
+        self._runs = _File(f"{path}/schedstat")
 
-    name: str
-    state: int
-    runs: int
+    def runs(self) -> bytes:
+        """How long and how often it has run, where the kernel tells."""
+        return self._runs.read(128) if _RUNS_ARE_TOLD else b""
+
+    def state(self) -> int:
+        return _state(self._state.read(512))
+
+    def close(self) -> None:
+        self._state.close()
+        self._runs.close()
 
 
 class Threads:
@@ -72,12 +108,10 @@ class Threads:
             self._forget()
 
     def _forget(self) -> None:
-        for descriptor in (
-            self._directory,
-            *(file for one in self._threads for file in (one.state, one.runs)),
-        ):
-            if descriptor != NONE:
-                os.close(descriptor)
+        for one in self._threads:
+            one.close()
+        if self._directory != NONE:
+            os.close(self._directory)
         self._threads, self._directory = [], NONE
 
     def _look(self) -> dict[str, bytes] | None:
@@ -86,8 +120,8 @@ class Threads:
         runs: dict[str, bytes] = {}
         for place, one in enumerate(self._threads):
             # Before its state: whoever runs after this is seen to run, or to have run.
-            runs[one.name] = b"" if one.runs == NONE else os.pread(one.runs, 128, 0)
-            if _state(os.pread(one.state, 512, 0)) not in SLEEPING:
+            runs[one.path] = one.runs()
+            if one.state() not in SLEEPING:
                 # Who is at work now will most likely be when we ask again: ask it first.
                 self._threads.insert(0, self._threads.pop(place))
                 return None
@@ -96,11 +130,7 @@ class Threads:
     def _list(self) -> None:
         self._forget()
         self._directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        for task in os.listdir(self._directory):
-            state, runs = os.open(f"{self._path}/{task}/stat", os.O_RDONLY), NONE
-            with contextlib.suppress(OSError):
-                runs = os.open(f"{self._path}/{task}/schedstat", os.O_RDONLY)
-            self._threads.append(_Thread(task, state, runs))
+        self._threads = [_Thread(f"{self._path}/{task}") for task in os.listdir(self._directory)]
 
 
 def make_room() -> None:
