@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from harness.checker import check, explain
 from harness.checker.verdict import Verdict
-from harness.cluster import RATE, Cluster
+from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.history import Event, Fault, History, Meta
 from harness.network.frame import REPLY, REQUEST, Frame
@@ -28,7 +28,7 @@ from labkit import Limits
 CHUNK_SIZE = 4096  # small, so that a few records fill one
 BLOCK_SIZE = 512
 
-STEP = 4.0  # virtual seconds of one jump; several heartbeats fit between two that would make a server count as dead
+STEP = 4.0  # virtual seconds; several heartbeats fit between two that would make a server count as dead
 LEASED = "leased reads"
 BUSY_AGAIN = 1.0  # seconds of patience between two jumps for nodes that never rest
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
@@ -60,6 +60,7 @@ class Gfs:
         self.workload = Workload(cluster)
         self.truth = Truth(cluster, self.limits)
         self.history: History | None = None
+        self.stride = STEP  # virtual seconds of one jump
         self._faults: list[Fault] = []
         measures = sorted(set(strict) - {LEASED})
         if measures:
@@ -85,13 +86,13 @@ class Gfs:
     def begin(self, path: str) -> tuple[str, list[str]]:
         """Start with one record in `path`; its primary, and its secondaries.
 
-        In real time: a busy machine must not make an RPC time out here and leave the chunk with fewer replicas.
+        In real time, from here on: a busy machine must not make an RPC time out here and leave the chunk with fewer
+        replicas, nor a server count as dead afterwards.
         """
         self.cluster.set_rate(1.0)
         self.start(path)
         first = self.workload.append(self.clients[0], path)
         self.wait(first)
-        self.cluster.set_rate(RATE)
         applies = self.cluster.network.frames("apply", "request")
         secondaries = sorted({frame.receiver for frame in applies})
         wanted = min(self.limits.replicas, len(self.chunkservers)) - 1
@@ -134,7 +135,7 @@ class Gfs:
         self.workload.raise_failures()
         done = all(one.done.is_set() for one in operations)
         if not done:
-            self.cluster.advance(STEP)
+            self.cluster.advance(self.stride)
         return done
 
     def pass_time(self, seconds: float) -> None:
@@ -142,7 +143,7 @@ class Gfs:
         end = self.cluster.now() + seconds
         self._await_quiet(())
         while (left := end - self.cluster.now()) > 0:
-            self.cluster.advance(min(STEP, left))
+            self.cluster.advance(min(self.stride, left))
             self._await_quiet(())
 
     def pass_until(self, condition: Callable[[], bool], what: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from harness.failures import LabFailure
-from harness.gfs import Gfs
+from harness.gfs import STEP, Gfs
 from harness.history import History, RecordId
 from harness.network.faults import Aim, Drop, Hold, Partition
 from harness.records import CELL
@@ -21,6 +21,8 @@ from harness.workspace import Workspace, WorkspaceError
 LOG = "/log"
 MOST_STEPS = 100
 LONGEST_PASS = 600.0
+STRIDE = 0.5  # virtual seconds: about the shortest patience of an RPC
+MOMENT = 0.001  # between two steps, so that what is done in one is seen to come before the next
 MOST_FRAMES = 10_000
 
 # Word -> the kinds of its arguments. "nodes" is a list of nodes, "count" and "seconds" are numbers above 0, "place" is a
@@ -103,16 +105,23 @@ class Scenario:
         gfs = self.gfs
         gfs.begin(LOG)
         gfs.cluster.call(gfs.clients[0], "create", path=PAGE)
+        # From here on time passes in jumps alone, when everybody waits for it: how fast the machine is must not decide
+        # whose patience ends first.
+        gfs.cluster.set_rate(0.0)
+        gfs.stride = STRIDE
         nodes = {name: name for name in (MASTER, ANY, *gfs.clients)} | gfs.roles()
         does: dict[str, Callable[..., None]] = {word: getattr(self, f"_{word}") for word in FORMS}
         for word, arguments in read_steps(steps, nodes):
             gfs.note(" ".join(map(str, (word, *arguments))))
             does[word](*arguments)
+            gfs.cluster.advance(MOMENT)
         self._heal()
         self._release()
         for name in sorted(self._down):
             gfs.cluster.start(name)
         self._wait()
+        gfs.stride = STEP
+        gfs.cluster.set_rate(1.0)
         gfs.settle()
 
     def _append(self, client: str) -> None:

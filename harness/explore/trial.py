@@ -53,7 +53,6 @@ def _run(trial: Trial, cluster: Cluster, survey: bool) -> None:
     cluster.limits.update(LIMITS)
     gfs = Gfs(cluster, strict=trial.schedule.strict)
     gfs.begin(LOG)
-    cluster.set_rate(1.0)
     roles = {name: name for name in (MASTER, *gfs.clients)} | gfs.roles()
     passed = len(cluster.network.proxy.journal)
     written = {role: len(cluster.operations(name)) for role, name in roles.items()} if survey else {}
