@@ -40,7 +40,6 @@ from harness.processes.virtual_time import SLOTS, TimePage
 from harness.quiet import RESTLESS, Quiet
 from harness.workspace import Workspace
 
-RATE = 10.0  # virtual seconds per real second
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
 MOST_NOTES = 10_000
@@ -53,7 +52,7 @@ class Cluster:
         seed: int,
         *,
         session: Session | None = None,
-        rate: float = RATE,
+        rate: float = 1.0,
         limits: Mapping[str, Any] | None = None,
     ) -> None:
         self.workspace = workspace

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from harness import patience
 from harness.network.actors import Actors
 from harness.network.proxy import Proxy
 from harness.node import Node
+from harness.patience import Deadline
 
 BUSY = 10.0  # seconds of patience for which somebody may be at work before time passes all the same
 RESTLESS = 0.05
@@ -48,11 +48,11 @@ class Quiet:
         """Return when nothing happens any more but through time, or it is `over`; whether it is.
 
         In any case after BUSY seconds of patience; and once that has happened, after so many `restless` ones: an
-        endless loop shall not cost as much again.
+        endless loop shall not cost as much again. TooBusy if all that time there was no processor to come to rest with.
         """
-        end = patience.now() + (restless if self._restless else BUSY)
+        deadline = Deadline(restless if self._restless else BUSY)
         while not (ended := over()) and not self.holds():
-            if patience.now() > end:
+            if deadline.passed():
                 self._restless = True
                 break
             time.sleep(0.001)

@@ -21,7 +21,7 @@ from harness.workspace import Workspace
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    with Cluster(Workspace({}, "nobody"), seed=1, rate=1.0) as made:
+    with Cluster(Workspace({}, "nobody"), seed=1) as made:
         yield made
 
 

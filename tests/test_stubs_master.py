@@ -39,7 +39,7 @@ def session() -> Iterator[Session]:
 @pytest.fixture
 def cluster(session: Session) -> Iterator[Cluster]:
     """Without a node: master and chunkserver are both stubs."""
-    with Cluster(Workspace({}, "nobody"), seed=1, session=session, rate=1.0) as made:
+    with Cluster(Workspace({}, "nobody"), seed=1, session=session) as made:
         yield made
 
 

@@ -34,7 +34,7 @@ def slowest_of_n(run: Run) -> Table:
     rounds = 5 if run.quick else 60
     rows: list[tuple[str | int | float, ...]] = []
     for servers in (1, 2) if run.quick else (1, 2, 4, 8, 16):
-        with run.make_cluster(rate=1.0) as cluster:
+        with run.make_cluster() as cluster:
             names = [f"s{number}" for number in range(servers)]
             for number, name in enumerate(names):
                 cluster.add(name, "work", {"seed": run.seed + number})
@@ -58,7 +58,7 @@ def one_lock(run: Run) -> Table:
     threads, calls = (4, 8) if run.quick else (8, 48)
     rows: list[tuple[str | int | float, ...]] = []
     for percent in (0, 100) if run.quick else (0, 10, 25, 50, 75, 100):
-        with run.make_cluster(rate=1.0) as cluster:
+        with run.make_cluster() as cluster:
             cluster.add("server", "work")
             cluster.add("client", "work")
             cluster.start("server", "client")

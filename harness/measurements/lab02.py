@@ -30,7 +30,7 @@ def growth(run: Run) -> Table:
     """Memory and answers a second as the number of files grows."""
     steps = STEPS[:2] if run.quick else STEPS
     rows: list[tuple[str | int | float, ...]] = []
-    with run.make_cluster(rate=1.0) as cluster:
+    with run.make_cluster() as cluster:
         cell = MasterCell(cluster, servers=3)
         cell.ask("mkdir", path="/s0")
         for number in range(100):
@@ -57,7 +57,7 @@ def growth(run: Run) -> Table:
 
 def failure(run: Run) -> Table:
     """Who can do what while the master is dead, and for how long."""
-    with run.make_cluster(rate=1.0) as cluster:
+    with run.make_cluster() as cluster:
         cell = MasterCell(cluster, servers=3)
         cluster.add("shadow", "shadow", {"master": "master"})
         cluster.start("shadow")
@@ -86,7 +86,7 @@ def outage(run: Run) -> Table:
     rows: list[tuple[str | int | float, ...]] = []
     for away in OUTAGES[:2] if run.quick else OUTAGES:
         for primary_dies in (False, True):
-            with run.make_cluster(rate=1.0) as cluster:
+            with run.make_cluster() as cluster:
                 rows.append(
                     (away, "dies too" if primary_dies else "lives", *stopped(cluster, away, primary_dies))
                 )

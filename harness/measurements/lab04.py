@@ -47,10 +47,9 @@ def tables(run: Run) -> Iterator[Table]:
 
 def _price(run: Run, strict: tuple[str, ...]) -> tuple[Cell, ...]:
     count = 5 if run.quick else 40
-    with run.make_cluster(rate=1.0) as cluster:
+    with run.make_cluster() as cluster:
         gfs = Gfs(cluster, strict=strict)
         gfs.begin(LOG)
-        cluster.set_rate(1.0)
         first: dict[str, Any] = {"path": LOG, "body": records.body(9, 1, 50), "writer": 9, "sequence": 1}
         cluster.call("c1", "append", **first)
         appended = _timed(

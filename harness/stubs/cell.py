@@ -84,7 +84,7 @@ class Cell:
     def __init__(
         self, make_cluster: Callable[..., Cluster], count: int, limits: Mapping[str, Any] = SMALL
     ) -> None:
-        self.cluster = make_cluster(rate=1.0, limits=limits)
+        self.cluster = make_cluster(limits=limits)
         self.limits = Limits.from_config(limits)
         self.master = StubMaster(self.cluster, self.limits)
         self.client = ScriptedPeer(self.cluster, "client")
@@ -275,13 +275,14 @@ class Cell:
 
     # ---- time
 
-    def finish(self, call: Call) -> dict[str, Any]:
-        """The result of a call that has to wait for something that never comes: time jumps until it is over."""
+    def finish(self, call: Call, stride: float = 1.0) -> dict[str, Any]:
+        """The result of a call that waits for something that takes time, or never comes: whenever nothing else happens any
+        more, time jumps by `stride`."""
         end = self.cluster.now() + LONGEST
         while not self.cluster.await_quiet(lambda: call.done):
             if self.cluster.now() > end:
                 raise LabFailure(f"{call.what} gave no answer within {LONGEST:g} virtual seconds")
-            self.cluster.advance(1.0)
+            self.cluster.advance(stride)
         return call.result()
 
     def pass_time(self, seconds: float) -> None:

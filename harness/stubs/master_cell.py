@@ -1,6 +1,6 @@
 """A master alone among scripted chunkservers, and a client that can be any: what tests of lab 2 hold.
 
-    cell = MasterCell(make_cluster(rate=1.0), 3)         # cs1 to cs3 have registered
+    cell = MasterCell(make_cluster(), 3)         # cs1 to cs3 have registered
     handle = cell.chunk("/f")                            # a file with one chunk
     cell.ask("lease", handle=handle)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
+from harness.cluster import Cluster
 from harness.failures import expect
-from harness.fixtures import MakeCluster
 from harness.grading import claim
 from harness.network.faults import Aim
 from harness.outside import processor_time
@@ -21,8 +21,7 @@ LIMITS = Limits()
     hint="check the path first, then whether it is taken, then its parent",
     read="labs/02_gfs_master/README.md#part-a-namespace",
 )
-def test_names(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_names(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=0)
     for path in ("/b", "/a", "/ä ö", "/a.b"):
         cell.ask("create", path=path)
@@ -42,8 +41,8 @@ def test_names(make_cluster: MakeCluster) -> None:
     hint="a rename takes along every path that begins with the old name and a slash, and no other",
     read="labs/02_gfs_master/README.md#part-a-namespace",
 )
-def test_directories(make_cluster: MakeCluster) -> None:
-    cell = MasterCell(make_cluster(rate=1.0), servers=3)
+def test_directories(cluster: Cluster) -> None:
+    cell = MasterCell(cluster, servers=3)
     for path in ("/a", "/a/b", "/ab", "/a b"):
         cell.ask("mkdir", path=path)
     handle = cell.chunk("/a/b/f")
@@ -92,8 +91,7 @@ def _shows(cell: MasterCell, directory: str, wanted: list[str]) -> None:
     hint="read locks on all directories above, a write lock on the name itself, held until the change is durable",
     read="labs/02_gfs_master/README.md#part-a-namespace",
 )
-def test_locks_on_names(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_locks_on_names(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("mkdir", path="/d")
     cell.ask("mkdir", path="/dd")
@@ -147,8 +145,7 @@ def test_locks_on_names(make_cluster: MakeCluster) -> None:
     hint="the directory is read by both: neither has to wait until the other is done",
     read="labs/02_gfs_master/README.md#part-a-namespace",
 )
-def test_creations_side_by_side(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_creations_side_by_side(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("mkdir", path="/d")
     cell.ask("create", path="/d/f")
@@ -174,8 +171,7 @@ def test_creations_side_by_side(make_cluster: MakeCluster) -> None:
     hint="to list a directory or to find a file, do not look at all the others",
     read="labs/02_gfs_master/README.md#part-a-namespace",
 )
-def test_many_files(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_many_files(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=0)
     # Doubled by snapshots: 100 files, then twice as many with every request.
     cell.ask("mkdir", path="/s0")

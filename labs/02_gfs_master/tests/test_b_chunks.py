@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
 from harness.fixtures import MakeCluster
 from harness.grading import claim
@@ -17,8 +18,7 @@ LIMITS = Limits()
     hint="an index below the count is a lookup, the count itself is a new chunk, anything else is a gap",
     read="labs/02_gfs_master/README.md#part-b-chunks-and-placement",
 )
-def test_chunks_are_placed(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_chunks_are_placed(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=4)
     cell.servers[1].used = 10**12
     cell.servers[1].heartbeat()
@@ -46,8 +46,7 @@ def test_chunks_are_placed(make_cluster: MakeCluster) -> None:
     hint="use a handle up in the log before any chunkserver hears of it; never count what is there",
     read="labs/02_gfs_master/README.md#part-b-chunks-and-placement",
 )
-def test_handles_are_used_once(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_handles_are_used_once(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     before = len(cluster.operations("master"))
@@ -86,8 +85,7 @@ def test_handles_are_used_once(make_cluster: MakeCluster) -> None:
     hint="locations are not in the log: whoever registers says what it has",
     read="labs/02_gfs_master/README.md#part-b-chunks-and-placement",
 )
-def test_locations_are_learnt(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_locations_are_learnt(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     where = cell.ask("allocate", path="/f", index=0)
@@ -113,7 +111,7 @@ def test_locations_are_learnt(make_cluster: MakeCluster) -> None:
     read="labs/02_gfs_master/README.md#part-b-chunks-and-placement",
 )
 def test_replicas_are_spread(make_cluster: MakeCluster) -> None:
-    cell = MasterCell(make_cluster(rate=1.0), ["r1", "r1", "r1", "r1", "r2"])
+    cell = MasterCell(make_cluster(), ["r1", "r1", "r1", "r1", "r2"])
     for server in cell.servers[3:]:
         server.used = 10**9
         server.heartbeat()
@@ -127,7 +125,7 @@ def test_replicas_are_spread(make_cluster: MakeCluster) -> None:
             seen=", ".join(where),
             why="one switch would take all of them",
         )
-    plain = MasterCell(make_cluster(rate=1.0), servers=6)
+    plain = MasterCell(make_cluster(), servers=6)
     for server in plain.servers[1:]:
         server.used = 1_000_000
         server.heartbeat()
@@ -148,8 +146,7 @@ def test_replicas_are_spread(make_cluster: MakeCluster) -> None:
     hint="to clone or to copy a chunk, tell a chunkserver to: clone_chunk, copy_chunk",
     read="labs/02_gfs_master/README.md#part-b-chunks-and-placement",
 )
-def test_no_data_through_the_master(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_no_data_through_the_master(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=4)
     handle = cell.chunk("/f")
     cell.ask("lease", handle=handle)

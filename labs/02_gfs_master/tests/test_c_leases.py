@@ -20,8 +20,7 @@ LIMITS = Limits()
     hint="log that the version is about to be raised, tell the replicas, log what they said, then grant",
     read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
 )
-def test_a_grant_raises_the_version(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_a_grant_raises_the_version(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     handle = cell.ask("allocate", path="/f", index=0)["handle"]
@@ -72,8 +71,7 @@ def test_a_grant_raises_the_version(make_cluster: MakeCluster) -> None:
     hint="count the lease from when the heartbeat it rests on was heard, and wait it out after a restart too",
     read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
 )
-def test_one_primary_at_a_time(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_one_primary_at_a_time(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     handle = cell.ask("allocate", path="/f", index=0)["handle"]
@@ -119,8 +117,7 @@ def test_one_primary_at_a_time(make_cluster: MakeCluster) -> None:
     hint="no data beats old data: only replicas at the chunk's version count",
     read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
 )
-def test_stale_replicas(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_stale_replicas(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     handle = cell.ask("allocate", path="/f", index=0)["handle"]
@@ -155,8 +152,7 @@ def test_stale_replicas(make_cluster: MakeCluster) -> None:
     hint="renew from the heartbeat's `sent`; what is not claimed runs out by itself",
     read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
 )
-def test_leases_are_renewed(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_leases_are_renewed(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     handle = cell.chunk("/f")
     lease = cell.ask("lease", handle=handle)
@@ -197,7 +193,7 @@ def test_leases_are_renewed(make_cluster: MakeCluster) -> None:
 )
 def test_clocks_differ(make_cluster: MakeCluster) -> None:
     for skew in (-500.0, 500.0):
-        cluster = make_cluster(rate=1.0)
+        cluster = make_cluster()
         cell = MasterCell(cluster, servers=0)
         cell.servers += [SkewedChunkserver(cluster, f"cs{number}", skew) for number in (1, 2, 3)]
         cell.report(cell.servers)
@@ -234,8 +230,7 @@ def test_clocks_differ(make_cluster: MakeCluster) -> None:
     hint="time that passed between two looks and is longer than looks are apart was perhaps never there: do not count it",
     read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
 )
-def test_clocks_jump(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_clocks_jump(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=0)
     servers = [SkewedChunkserver(cluster, name) for name in ("cs1", "cs2", "cs3")]
     cell.servers += servers

@@ -20,8 +20,7 @@ SMALL = {"log_limit": 1500}
     hint="append to the log, sync, then answer; at recovery stop at the first record that is not whole",
     read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
 )
-def test_durable_before_the_reply(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_durable_before_the_reply(cluster: Cluster) -> None:
     cluster.add("master", "master")
     cluster.start("master")
     client = ScriptedPeer(cluster, "client")
@@ -62,7 +61,7 @@ def test_durable_before_the_reply(make_cluster: MakeCluster) -> None:
     read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
 )
 def test_the_log_is_bounded(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0, limits=SMALL)
+    cluster = make_cluster(limits=SMALL)
     cell = MasterCell(cluster)
     handle = cell.chunk("/f")
     version = cell.ask("lease", handle=handle)["version"]
@@ -106,7 +105,7 @@ def test_the_log_is_bounded(make_cluster: MakeCluster) -> None:
     read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
 )
 def test_a_crash_in_a_checkpoint(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0, limits=SMALL)
+    cluster = make_cluster(limits=SMALL)
     cluster.add("master", "master")
     cluster.start("master")
     client = ScriptedPeer(cluster, "client")

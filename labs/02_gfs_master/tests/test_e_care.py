@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.cluster import Cluster
 from harness.failures import expect
-from harness.fixtures import MakeCluster
 from harness.grading import claim
 from harness.network.faults import Aim
 from harness.stubs.chunkserver import StubChunkserver
@@ -23,8 +23,7 @@ TOGETHER = 3.0  # virtual seconds within which nobody gives up copying a chunk
     hint="compare the last heartbeat with dead_after, on the master's clock, now and then",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_dead_servers(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_dead_servers(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     cell.ask("allocate", path="/f", index=0)
@@ -47,8 +46,7 @@ def test_dead_servers(make_cluster: MakeCluster) -> None:
     hint="clone_chunk, at most limits.clones under way; a chunk with one replica before a chunk with two",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_lost_replicas_are_replaced(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_lost_replicas_are_replaced(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=5)
     cell.ask("create", path="/f")
     handles = [cell.ask("allocate", path="/f", index=index)["handle"] for index in range(12)]
@@ -105,8 +103,7 @@ def test_lost_replicas_are_replaced(make_cluster: MakeCluster) -> None:
     hint="prepare (final false); take the lease back; raise the version; clone the rest (final true); commit",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_a_clone_joins(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_a_clone_joins(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=3)
     handle = cell.chunk("/f")
     fresh = StubChunkserver(cluster, "cs4")
@@ -157,8 +154,7 @@ def test_a_clone_joins(make_cluster: MakeCluster) -> None:
     hint="a clone joins by a new version: commit it only if the clone and its source are among those that have it",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_a_clone_that_fails_costs_nothing(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_a_clone_that_fails_costs_nothing(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=3)
     handle = cell.chunk("/f")
     fresh = StubChunkserver(cluster, "cs4")
@@ -196,8 +192,7 @@ def _refuse(handle: int, previous: int, version: int) -> dict[str, Any]:
     hint="clone one to the emptiest server, then let the fullest give its own up",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_replicas_are_rebalanced(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_replicas_are_rebalanced(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=3)
     handle = cell.chunk("/f")
     cell.servers[0].used = 10**13
@@ -218,8 +213,7 @@ def test_replicas_are_rebalanced(make_cluster: MakeCluster) -> None:
     hint="delete is a rename to a hidden name; a look at the hidden names now and then reclaims the old ones",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_deletion_is_a_rename(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_deletion_is_a_rename(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     handle = cell.chunk("/f")
     hidden = str(cell.ask("delete", path="/f")["hidden"])
@@ -262,8 +256,7 @@ def test_deletion_is_a_rename(make_cluster: MakeCluster) -> None:
     hint="garbage is a handle that no file has, or a replica older than the committed version; unreachable is not garbage",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_garbage_is_collected(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_garbage_is_collected(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     handle = cell.chunk("/f")
     orphan = handle + 1000

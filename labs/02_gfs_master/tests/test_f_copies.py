@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
 from harness.fixtures import MakeCluster
 from harness.grading import claim
@@ -22,8 +23,7 @@ SMALL = {"log_limit": 2000}
     hint="ship the durable bytes of the log, and replay them with the code that recovers",
     read="labs/02_gfs_master/README.md#part-f-copies-of-the-namespace-and-of-the-master",
 )
-def test_shadow(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_shadow(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=0)
     cluster.add("shadow", "shadow", {"master": "master"})
     cluster.start("shadow")
@@ -67,7 +67,7 @@ def test_shadow(make_cluster: MakeCluster) -> None:
     read="labs/02_gfs_master/README.md#part-f-copies-of-the-namespace-and-of-the-master",
 )
 def test_a_shadow_after_a_checkpoint(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0, limits=SMALL)
+    cluster = make_cluster(limits=SMALL)
     cell = MasterCell(cluster, servers=0)
     cluster.add("shadow", "shadow", {"master": "master"})
     cluster.start("shadow")
@@ -101,8 +101,7 @@ def test_a_shadow_after_a_checkpoint(make_cluster: MakeCluster) -> None:
     hint="revoke the leases, log it; a shared chunk gets no lease, and `allocate` copies it on its own servers",
     read="labs/02_gfs_master/README.md#part-f-copies-of-the-namespace-and-of-the-master",
 )
-def test_snapshot(make_cluster: MakeCluster) -> None:
-    cluster = make_cluster(rate=1.0)
+def test_snapshot(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("mkdir", path="/d")
     handle = cell.chunk("/d/f")
