@@ -79,7 +79,10 @@ class Calls:
         end = self.cluster.now() + LONGEST
         while not self.cluster.await_quiet(until):
             if self.cluster.now() > end:
-                raise LabFailure(f"{what} did not come within {LONGEST / 3600:g} hours of virtual time")
+                raise LabFailure(
+                    f"{what} did not come within {LONGEST / 3600:g} hours of virtual time",
+                    why="it waits for what never comes, or by another clock than ctx.clock",
+                )
             self.cluster.advance(STEP)
 
     def until_ran(self, key: str, times: int, *pending: Pending, server: str = "server") -> None:

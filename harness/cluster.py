@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, cast
 
-from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
+from harness.failures import HarnessFault, LabFailure
 from harness.network.network import Network
 from harness.network.proxy import Proxy
 from harness.node import CallRefused, Node, Note
@@ -40,6 +40,7 @@ from harness.processes.virtual_time import SLOTS, TimePage
 from harness.quiet import RESTLESS, Quiet
 from harness.workspace import Workspace
 
+UNWRITTEN = 1.0  # seconds after which a wait is in vain if a thread came to what is still to be written
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
 MOST_NOTES = 10_000
@@ -229,28 +230,24 @@ class Cluster:
         while not condition():
             if deadline.passed():
                 raise LabFailure(f"{what} did not happen within {patience:g} s of real time")
-            if self._unwritten() is not None:
+            if deadline.left < patience - UNWRITTEN and self.unwritten():
                 raise LabFailure(f"{what} did not happen")
             time.sleep(0.002)
 
-    def blame(self, failure: LabFailure) -> None:
-        """Add to a failure what is known of threads that died in the nodes, as it may well be the reason."""
-        if failure.kind == NOT_IMPLEMENTED:
-            return
-        # The news of a thread's end may come just after its socket's.
+    def await_news(self) -> None:
+        """The news of a thread's end may come just after its socket's."""
         patience = time.monotonic() + 0.1
         while not any(node.ended_threads for node in self.nodes.values()) and time.monotonic() < patience:
             time.sleep(0.005)
-        unwritten = self._unwritten()
-        if unwritten is not None:
-            failure.message, failure.kind = str(unwritten.get("message")), NOT_IMPLEMENTED
-        elif failure.witness is None:
-            ended = [
-                f"a thread of {node.name} died of this:\n{node.ended_threads[-1].get('traceback')}"
-                for node in self.nodes.values()
-                if node.ended_threads
-            ]
-            failure.witness = "\n".join(ended) or None
+
+    def unwritten(self) -> list[str]:
+        """What threads of nodes have come to, and died of, that the student has still to write."""
+        errors = [error for node in self.nodes.values() for error in list(node.ended_threads)]
+        return [str(one.get("message")) for one in errors if one.get("type") == "NotImplementedError"]
+
+    def asleep(self) -> bool:
+        """Whether all nodes wait for something at this moment."""
+        return self._quiet.holds() or self._quiet.holds()
 
     @property
     def notes(self) -> list[Note]:
@@ -347,11 +344,6 @@ class Cluster:
             )
         if node.failure is not None or (not node.alive and not node.expected_to_die):
             raise node.death("while it was starting")
-
-    def _unwritten(self) -> dict[str, Any] | None:
-        """The error of a thread that came to something the student has still to write."""
-        errors = [error for node in self.nodes.values() for error in list(node.ended_threads)]
-        return next((error for error in errors if error.get("type") == "NotImplementedError"), None)
 
     def _running(self, name: str) -> NodeProcess:
         node = self.nodes[name]

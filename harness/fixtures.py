@@ -5,6 +5,7 @@ A failure is told what else went wrong in the nodes of its test, before anybody 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 
 from harness.cluster import Cluster
 from harness.explore import Explorer, Schedule
-from harness.failures import LabFailure
+from harness.failures import NOT_IMPLEMENTED, LabFailure, TooBusy
+from harness.outputs import keep_output
 from harness.processes.session import Session
 from harness.shapes import oddity
+from harness.troubles import blame, to_write, troubles, while_waiting
 from harness.workspace import Workspace
 from labkit.errors import LabError
 
@@ -34,14 +37,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         return (yield)
     except LabFailure as failure:
         for cluster in clusters:
-            cluster.blame(failure)
+            blame(cluster, failure, _part(item))
         raise
+    except TooBusy as busy:
+        known = [text for cluster in clusters for text in (*troubles(cluster), *while_waiting(cluster))]
+        raise TooBusy("\nbut: ".join([str(busy), *known])) from busy
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LabError) as stumble:
+        if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):
+            raise LabFailure(missing, kind=NOT_IMPLEMENTED) from stumble
         for cluster in clusters:
             for frame in cluster.network.journal:
                 if frame.sender in cluster.nodes and (odd := oddity(frame)):
                     raise LabFailure(odd, expected="what docs/protocol.md says") from stumble
         raise
+    finally:
+        if kept := keep_output(clusters, item.path.parent.parent.name, item.name):
+            item.user_properties.append(("trace", kept))
+
+
+def _part(item: pytest.Item) -> str:
+    """The part of the lab that a test belongs to, as its file is called: test_c_order.py is of part C."""
+    named = re.match(r"test_([a-z])_", item.path.name)
+    return named[1].upper() if named else ""
 
 
 @pytest.fixture(scope="session")

@@ -122,10 +122,11 @@ class Gfs:
         deadline = self.cluster.now() + LONGEST
         while not self.step(*operations):
             if self.cluster.now() > deadline:
-                stuck = [str(one.invoke) for one in operations if not one.done.is_set()]
+                stuck = [str(one) for one in operations if not one.done.is_set()]
                 raise LabFailure(
                     f"no progress within {LONGEST:g} virtual seconds",
                     seen="still under way: " + "; ".join(stuck),
+                    why="it asks without an end, waits for what never comes, or waits by another clock than ctx.clock",
                 )
 
     def step(self, *operations: Operation) -> bool:
@@ -192,6 +193,7 @@ class Gfs:
             if not operation.acknowledged:
                 raise LabFailure(
                     f"an append to {path} failed although every fault was healed",
+                    seen=operation.refused or None,
                     why="the cluster has to make progress again once nothing is wrong any more",
                 )
         scans = [self.workload.scan(self.clients[0], path) for path in paths]

@@ -87,11 +87,10 @@ class Node:
                 f"{self.name} could not start: {kind}: {message}{place}",
                 witness=str(failure.get("traceback", "")) if kind != "NotImplementedError" else None,
                 kind=_kind(str(kind)),
-                trace=str(self.log),
             )
         self.process.wait_gone(2)
         how = "was killed by the harness" if self.expected_to_die else _exit_words(self.process.exit_code())
-        return LabFailure(f"{self.name} {how} {when}", witness=self._tail(), trace=str(self.log))
+        return LabFailure(f"{self.name} {how} {when}", witness=self._tail())
 
     def _tail(self) -> str | None:
         try:

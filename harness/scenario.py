@@ -17,6 +17,7 @@ from harness.network.faults import Aim, Drop, Hold, Partition
 from harness.records import CELL
 from harness.truth import MASTER
 from harness.workspace import Workspace, WorkspaceError
+from labkit.protocol import CATALOGUE
 
 LOG = "/log"
 MOST_STEPS = 100
@@ -25,21 +26,27 @@ STRIDE = 0.5  # virtual seconds: about the shortest patience of an RPC
 MOMENT = 0.001  # between two steps, so that what is done in one is seen to come before the next
 MOST_FRAMES = 10_000
 
-# Word -> the kinds of its arguments. "nodes" is a list of nodes, "count" and "seconds" are numbers above 0, "place" is a
-# number of bytes and a multiple of 16.
+# Word -> the kinds of its arguments; see MEANING.
 FORMS: Mapping[str, tuple[str, ...]] = {
     "append": ("client",),
     "write": ("client", "place", "place"),
     "scan": ("client", "cached or fresh"),
     "wait": (),
-    "lose": ("request or reply", "method", "node", "node", "count"),
-    "hold": ("request or reply", "method", "node", "node", "count"),
+    "lose": ("request or reply", "method", "node or any", "node or any", "count"),
+    "hold": ("request or reply", "method", "node or any", "node or any", "count"),
     "release": (),
     "partition": ("nodes", "nodes"),
     "heal": (),
     "pass": ("seconds",),
     "crash": ("node",),
     "restart": ("node",),
+}
+MEANING: Mapping[str, str] = {
+    "nodes": "a list of nodes",
+    "method": "one of docs/protocol.md",
+    "place": f"a multiple of {CELL} from 0 to {MOST_FRAMES:,}",
+    "count": f"a whole number from 1 to {MOST_FRAMES:,}",
+    "seconds": f"a number above 0, at most {LONGEST_PASS:g}",
 }
 OPERATIONS = ("append", "scan", "write")
 PAGE = "/page"  # the file for writes
@@ -109,7 +116,7 @@ class Scenario:
         # whose patience ends first.
         gfs.cluster.set_rate(0.0)
         gfs.stride = STRIDE
-        nodes = {name: name for name in (MASTER, ANY, *gfs.clients)} | gfs.roles()
+        nodes = {name: name for name in (MASTER, *gfs.clients)} | gfs.roles()
         does: dict[str, Callable[..., None]] = {word: getattr(self, f"_{word}") for word in FORMS}
         for word, arguments in read_steps(steps, nodes):
             gfs.note(" ".join(map(str, (word, *arguments))))
@@ -187,7 +194,9 @@ def _read_step(number: int, step: object, nodes: Mapping[str, str]) -> tuple[str
         if not good:
             raise _nonsense(
                 f"step {number}: {given!r} is no {kind}"[:200],
-                f"{shape}; nodes are {', '.join(nodes)}",
+                f"{shape}; {kind} is {MEANING[kind]}"
+                if kind in MEANING
+                else f"{shape}; nodes are {', '.join(nodes)}",
                 quoted,
             )
         read.append(value)
@@ -199,7 +208,9 @@ def _read_argument(kind: str, given: object, nodes: Mapping[str, str]) -> tuple[
     if isinstance(given, bool):
         return False, None
     match kind, given:
-        case "node", str() if given in nodes:
+        case "node or any", "any":
+            return True, ANY
+        case "node" | "node or any", str() if given in nodes:
             return True, nodes[given]
         case "client", str() if given in nodes and given.startswith("c"):
             return True, given
@@ -216,7 +227,7 @@ def _read_argument(kind: str, given: object, nodes: Mapping[str, str]) -> tuple[
             return True, float(given)
         case "request or reply" | "cached or fresh", str() if given in kind.split(" or "):
             return True, given
-        case "method", str():
+        case "method", str() if given in CATALOGUE:
             return True, given
         case _:
             return False, None

@@ -22,6 +22,7 @@ class Truth:
     def __init__(self, cluster: Cluster, limits: Limits) -> None:
         self._cluster = cluster
         self._limits = limits
+        self._refusals: dict[str, str] = {}  # server -> why it would not say what it stores, the last time
 
     def chunks(self, path: str) -> list[Chunk]:
         """The chunks of a file as the master describes them; LabFailure when it cannot."""
@@ -68,7 +69,11 @@ class Truth:
         for chunk in self.chunks(path):
             piece = self._stored(chunk, chunk.replicas[0]) if chunk.replicas else None
             if piece is None:
-                raise LabFailure(f"no replica of chunk {chunk.index} of {path} can be read")
+                asked = chunk.replicas[0] if chunk.replicas else ""
+                raise LabFailure(
+                    f"no replica of chunk {chunk.index} of {path} can be read",
+                    seen=f"{asked}: {self._refusals[asked]}" if asked else "the master knows of none",
+                )
             data += bytes(chunk.index * self._limits.chunk_size - len(data)) + piece[1]
         return bytes(data)
 
@@ -83,7 +88,8 @@ class Truth:
                     data += payload
                     if not payload or len(data) >= self._limits.chunk_size:
                         return int(reply["version"]), bytes(data)
-        except (NoAnswer, RemoteError):
+        except (NoAnswer, RemoteError) as refusal:
+            self._refusals[server] = f"read was not answered: {refusal}"
             return None
 
     def _ask(self, name: str) -> Asker:

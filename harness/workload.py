@@ -37,7 +37,13 @@ class Operation:
     completed: float = 0.0
     value: Any = None
     failure: LabFailure | HarnessFault | None = None
+    refused: str = ""  # what the client library raised
     pending: Pending | None = None
+
+    def __str__(self) -> str:
+        invoke = self.invoke
+        what = type(invoke).__name__.removeprefix("Invoke").lower()
+        return f"{what} {invoke.op} of {invoke.client} on {invoke.path}"
 
     @property
     def answered(self) -> bool:
@@ -131,6 +137,7 @@ class Workload:
             operation.outcome = Outcome.OK
         except CallRefused as refused:
             operation.outcome = Outcome.FAIL if refused.definite else Outcome.UNKNOWN
+            operation.refused = refused.message
             if refused.kind == NOT_IMPLEMENTED or not refused.documented:
                 operation.failure = refused
         except (LabFailure, HarnessFault) as failure:

@@ -16,6 +16,7 @@ from harness.explore.points import MASTER, Point, disk_steps, messages
 from harness.explore.schedule import Schedule, Strike
 from harness.failures import LabFailure
 from harness.gfs import Gfs
+from harness.troubles import blame
 from harness.workload import Operation
 
 LOG = "/log"
@@ -44,7 +45,7 @@ def attempt(schedule: Schedule, make_cluster: Callable[[int], Cluster], *, surve
         try:
             _run(trial, cluster, survey)
         except LabFailure as failure:
-            cluster.blame(failure)
+            blame(cluster, failure)
             trial.failure = failure
     return trial
 

@@ -20,9 +20,7 @@ from harness.grading.text import clean, one_line
 from labkit.errors import LabError
 
 BUSY = "busy"  # the kind of an outcome that shows nothing, because this machine had no time for the test
-_BUSY_WHY = (
-    "not your fault, and no proof of anything: run it again when less runs beside it, or with --jobs 1"
-)
+_BUSY_WHY = "no proof of anything, for your code or against it: run it again when less runs beside it, or with --jobs 1"
 
 
 class Status(enum.Enum):
@@ -76,7 +74,7 @@ def judge(error: BaseException, tests: Path, phase: str) -> Outcome:
     if isinstance(error, LabFailure):
         return _lab_failure(error, where)
     if isinstance(error, TooBusy) or (isinstance(error, DeadlineExceeded) and error.starved):
-        return Outcome(Status.ERROR, one_line(error), kind=BUSY, where=where, why=_BUSY_WHY)
+        return Outcome(Status.ERROR, clean(error, lines=12), kind=BUSY, where=where, why=_BUSY_WHY)
     if isinstance(error, DeadlineExceeded):
         return Outcome(Status.TIMEOUT, one_line(error), where=where, seen=source and f"still in: {source}")
     if isinstance(error, pytest.skip.Exception):

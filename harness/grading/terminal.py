@@ -104,7 +104,8 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
     rows += [("seen", outcome.seen), ("witness", outcome.witness), ("why", outcome.why)]
     rows += [("hint", test.claim.hint), ("read", test.claim.read)]
     rows += [("test", outcome.where or test.name) if len(group) == 1 else ("tests", _names(group))]
-    rows += [("trace", outcome.trace), ("replay", first.replay)]
+    rows += [("trace", first.traces[-1] if first.traces else outcome.trace)]
+    rows += [("replay", first.replay)]
     for name, text in rows:
         if text:
             _show_row(console, name, text)

@@ -60,6 +60,15 @@ def running_below(pid: int) -> int:
     return count
 
 
+def processor_seconds(pid: int) -> float:
+    """How long a process has run so far; 0 when it is gone."""
+    try:
+        of_user, of_kernel = _behind_the_name(f"/proc/{pid}")[11:13]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(of_user) + int(of_kernel)) / os.sysconf("SC_CLK_TCK")
+
+
 def signal_name(number: int) -> str:
     """ "SIGKILL"; "signal 40" for one without a name of its own."""
     try:

@@ -183,7 +183,7 @@ def test_a_new_primary_takes_over_what_another_has(cluster: Cluster) -> None:
         expect(
             given_up.frame in gfs.truth.contents(path),
             f"a record that {has} had is gone since {successor} is primary",
-            expected=f"{given_up.invoke}, which a reader of {has} may have seen",
+            expected=f"the record of {given_up}, which a reader of {has} may have seen",
             seen="other records only",
             why="a new primary that does not ask overwrites what others have and it has not",
         )

@@ -1,0 +1,112 @@
+"""What is known of the nodes of a test that failed, and may well be the reason.
+
+A test sees that an answer does not come, or that a promise is broken. Why is often known elsewhere: a node has died, a thread
+has ended, a handler has raised, a message was not what docs/protocol.md says, a part is still to be written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+from harness.cluster import Cluster
+from harness.failures import NOT_IMPLEMENTED, LabFailure
+from harness.network.frame import REPLY, Frame
+from harness.node import Node
+from harness.processes import linux
+from harness.shapes import oddity
+from labkit.errors import HandlerFailed
+from labkit.protocol import CATALOGUE
+
+HARD_AT_WORK = 10.0  # seconds of the processor; no node needs as much in a graded test
+_TO_WRITE = re.compile(r"lab \d part (?P<part>[A-Z])\b.*", re.DOTALL)
+
+
+def blame(cluster: Cluster, failure: LabFailure, part: str = "") -> None:
+    """Add to a failure of a test of `part` what is known of the cluster.
+
+    What the student has still to write is the reason, unless it belongs to a later part: then it is one trouble among others.
+    """
+    if failure.kind == NOT_IMPLEMENTED:
+        return
+    cluster.await_news()
+    for text in _unwritten(cluster):
+        if not part or part_of(text) <= part:
+            failure.message, failure.kind = text, NOT_IMPLEMENTED
+            return
+    if failure.witness is None:
+        failure.witness = "\n".join(troubles(cluster)) or None
+
+
+def troubles(cluster: Cluster) -> list[str]:
+    """In words, one each; what explains most comes first."""
+    return [*_of_nodes(cluster), *_on_the_wire(cluster)]
+
+
+def to_write(text: str) -> str:
+    """The part of an error's text that says which part of which lab is not written yet; or empty."""
+    found = _TO_WRITE.search(text)
+    return found[0] if found else ""
+
+
+def part_of(text: str) -> str:
+    """The part that such a text names."""
+    found = _TO_WRITE.search(text)
+    return found["part"] if found else ""
+
+
+def while_waiting(cluster: Cluster) -> list[str]:
+    """What the nodes do when a wait has ended in vain on a machine too busy to tell why: facts, and no proof."""
+    living = [node for node in cluster.nodes.values() if node.alive]
+    facts = [
+        f"{node.name} itself has used the processor for {used:.0f} s: is it in an endless loop?"
+        for node in living
+        if (used := _used(node)) > HARD_AT_WORK
+    ]
+    if living and not facts and cluster.asleep():
+        names = ", ".join(node.name for node in living)
+        facts.append(f"all threads of {names} slept when it ended: do they wait for each other?")
+    return facts
+
+
+def _unwritten(cluster: Cluster) -> list[str]:
+    answered = [to_write(_said(frame)) for frame in cluster.network.journal if _raised(frame)]
+    return cluster.unwritten() + [text for text in answered if text]
+
+
+def _of_nodes(cluster: Cluster) -> Iterator[str]:
+    for node in cluster.nodes.values():
+        if node.process is not None and not node.alive and not node.expected_to_die:
+            death = node.death("although nobody had killed it")
+            yield "\n".join(filter(None, [death.message, death.witness]))
+    for node in cluster.nodes.values():
+        if node.ended_threads:
+            yield f"a thread of {node.name} died of this:\n{node.ended_threads[-1].get('traceback')}"
+
+
+def _on_the_wire(cluster: Cluster) -> Iterator[str]:
+    frames = [frame for frame in cluster.network.journal if frame.sender in cluster.nodes]
+    if raised := [frame for frame in frames if frame.method in CATALOGUE and _raised(frame)]:
+        last = raised[-1]
+        yield f"{last.sender} answered {last.method} with {HandlerFailed.code}: {_said(last)}"
+    odd = next((text for frame in frames if (text := oddity(frame))), "")
+    if odd:
+        yield f"{odd} (docs/protocol.md)"
+
+
+def _raised(frame: Frame) -> bool:
+    return frame.kind == REPLY and _error(frame).get("code") == HandlerFailed.code
+
+
+def _said(frame: Frame) -> str:
+    return f"{_error(frame).get('message')!s:.300}"
+
+
+def _error(frame: Frame) -> dict[str, Any]:
+    error = frame.header.get("error")
+    return cast(dict[str, Any], error) if isinstance(error, dict) else {}
+
+
+def _used(node: Node) -> float:
+    return linux.processor_seconds(node.process.pid) if node.process is not None else 0.0
