@@ -7,13 +7,14 @@ A ``LabFailure`` teaches: what was expected, what was seen, the smallest witness
 from __future__ import annotations
 
 NOT_IMPLEMENTED = "not implemented"
+BROKEN = "broken"
 
 
 class LabFailure(AssertionError):
     """The student's code did something else than the claim says.
 
     ``kind`` is free text for the reports; ``NOT_IMPLEMENTED`` marks a starter's body that is still to be
-    written. ``witness`` may have many lines. ``trace`` is a path a person can open.
+    written, ``BROKEN`` a program that died, raised, or said what is no answer at all: then no hint of the test's helps. ``witness`` may have many lines. ``trace`` is a path a person can open.
     """
 
     def __init__(
@@ -45,18 +46,22 @@ class TooBusy(HarnessFault):
     """A wait ended in vain for want of the processor: nobody's fault, and nothing is shown. See `harness.patience`."""
 
 
+_NOT_GIVEN = object()
+
+
 def expect(
     condition: object,
     message: str,
     *,
     expected: object = None,
-    seen: object = None,
+    seen: object = _NOT_GIVEN,
     witness: str | None = None,
     why: str | None = None,
 ) -> None:
-    """Raise ``LabFailure`` unless ``condition`` holds; strings are shown as they are, the rest by repr."""
+    """Raise ``LabFailure`` unless ``condition`` holds; strings are shown as they are, the rest by repr, None too if given."""
     __tracebackhide__ = True
     if not condition:
+        seen = None if seen is _NOT_GIVEN else "None" if seen is None else seen
         raise LabFailure(message, expected=expected, seen=seen, witness=witness, why=why)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from harness.cluster import Cluster
 from harness.explore import Explorer, Schedule
-from harness.failures import NOT_IMPLEMENTED, LabFailure, TooBusy
+from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure, TooBusy
 from harness.outputs import keep_output
 from harness.processes.session import Session
 from harness.shapes import oddity
@@ -48,7 +48,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         for cluster in clusters:
             for frame in cluster.network.journal:
                 if frame.sender in cluster.nodes and (odd := oddity(frame)):
-                    raise LabFailure(odd, expected="what docs/protocol.md says") from stumble
+                    raise LabFailure(odd, expected="what docs/protocol.md says", kind=BROKEN) from stumble
         raise
     finally:
         if kept := keep_output(clusters, item.path.parent.parent.name, item.name):

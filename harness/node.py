@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.failures import NOT_IMPLEMENTED, LabFailure
+from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure
 from harness.processes.linux import signal_name
 from harness.processes.session import NodeProcess
 
@@ -37,11 +37,12 @@ class CallRefused(LabFailure):
         self.documented = bool(error.get("documented"))  # one of labkit's error tree, not a bug
         text = f"{command} on {node} raised {self.type}: {error.get('message')}"
         place = error.get("place")
-        super().__init__(text + (f" ({place})" if place else ""), kind=_kind(self.type))
+        kind = "wrong" if self.documented else _kind(self.type)
+        super().__init__(text + (f" ({place})" if place else ""), kind=kind)
 
 
 def _kind(error_type: str) -> str:
-    return NOT_IMPLEMENTED if error_type == "NotImplementedError" else "wrong"
+    return NOT_IMPLEMENTED if error_type == "NotImplementedError" else BROKEN
 
 
 @dataclass
@@ -90,7 +91,7 @@ class Node:
             )
         self.process.wait_gone(2)
         how = "was killed by the harness" if self.expected_to_die else _exit_words(self.process.exit_code())
-        return LabFailure(f"{self.name} {how} {when}", witness=self._tail())
+        return LabFailure(f"{self.name} {how} {when}", witness=self._tail(), kind=BROKEN)
 
     def _tail(self) -> str | None:
         try:

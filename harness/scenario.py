@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from harness.failures import LabFailure
+from harness.failures import BROKEN, LabFailure
 from harness.gfs import STEP, Gfs
 from harness.history import History, RecordId
 from harness.network.faults import Aim, Drop, Hold, Partition
@@ -234,4 +234,4 @@ def _read_argument(kind: str, given: object, nodes: Mapping[str, str]) -> tuple[
 
 
 def _nonsense(what: str, expected: str, seen: object) -> LabFailure:
-    return LabFailure(what, expected=expected, seen=repr(seen)[:200])
+    return LabFailure(what, expected=expected, seen=repr(seen)[:200], kind=BROKEN)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from harness.failures import LabFailure
+from harness.failures import BROKEN, LabFailure
 from harness.network.frame import REQUEST, Frame
 from labkit.protocol import CATALOGUE
 
@@ -54,10 +54,14 @@ def check_reply(node: str, method: str, result: Any) -> dict[str, Any]:
     )
     expected = f"{words} (docs/protocol.md)"
     if not isinstance(result, dict):
-        raise LabFailure(f"{node} answered {method} with no map", expected=expected, seen=f"{result!r:.200}")
+        raise LabFailure(
+            f"{node} answered {method} with no map", expected=expected, seen=f"{result!r:.200}", kind=BROKEN
+        )
     answer = cast(dict[str, Any], result)
     if wrong := what_is_wrong(shapes, answer):
-        raise LabFailure(f"{node} answered {method} {wrong}", expected=expected, seen=f"{answer!r:.200}")
+        raise LabFailure(
+            f"{node} answered {method} {wrong}", expected=expected, seen=f"{answer!r:.200}", kind=BROKEN
+        )
     return answer
 
 

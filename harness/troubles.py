@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from harness.cluster import Cluster
-from harness.failures import NOT_IMPLEMENTED, LabFailure
+from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure
 from harness.network.frame import REPLY, Frame
 from harness.node import Node
 from harness.processes import linux
@@ -37,6 +37,7 @@ def blame(cluster: Cluster, failure: LabFailure, part: str = "") -> None:
             return
     if failure.witness is None:
         failure.witness = "\n".join(troubles(cluster)) or None
+        failure.kind = BROKEN if failure.witness else failure.kind
 
 
 def troubles(cluster: Cluster) -> list[str]:

@@ -32,7 +32,9 @@ PROGRAMS: Mapping[str, Program] = {
     "shadow": Program(("gfs_master",), service.start_only("gfs_master", "start_shadow")),
     "chunkserver": Program(("chunkserver",), service.start_only("chunkserver")),
     "strict chunkserver": Program(
-        ("consistency",), service.start_only("consistency", "start_strict_chunkserver")
+        # By itself: it stands on the classes of lab 3's starter, on which the client does not.
+        ("consistency.strict",),
+        service.start_only("consistency.strict", "start_strict_chunkserver"),
     ),
     "scenarios": Program(("consistency",), scenarios.start),
     "client": Program(("consistency",), gfs_client.start),

@@ -37,11 +37,17 @@ class _Frames:
 
     def encode(self, header: dict[str, Any], payload: bytes = b"", zeros: int = 0) -> bytes:
         """The frame's bytes; `zeros`: a payload of that many instead."""
-        return b"".join(bytes(part) for part in self._wire.encode(header, bytes(zeros) if zeros else payload))
+        return self._joined(header, bytes(zeros) if zeros else payload)
 
     def encode_odd(self, what: str) -> int:
         """The length of a frame with a value that no frame may have, if one is made at all."""
-        return len(b"".join(bytes(part) for part in self._wire.encode({"value": odd_value(what)})))
+        return len(self._joined({"value": odd_value(what)}))
+
+    def _joined(self, header: dict[str, Any], payload: bytes = b"") -> bytes:
+        parts = self._wire.encode(header, payload)
+        if isinstance(parts, bytes | bytearray | memoryview | str) or not hasattr(parts, "__iter__"):
+            raise TypeError(f"encode() returned {parts!r:.60}, not a list of buffers")
+        return b"".join(map(memoryview, parts))
 
     def feed(self, data: bytes, sizes: list[int], measure: bool = False) -> dict[str, Any]:
         """Give a FrameAssembler `data` in pieces of at most these sizes, the last one again and again.

@@ -122,6 +122,8 @@ class _RpcNode:
         client = self._own_client()
         chosen = self._rpc.RetryPolicy(**policy) if policy else None
         reply = client.call(server, method, args, payload, at_most_once=at_most_once, policy=chosen)
+        if not (hasattr(reply, "value") and hasattr(reply, "payload")):
+            raise TypeError(f"Client.call() returned {reply!r:.100}, not a Reply")
         return {"value": reply.value, "payload": bytes(reply.payload)}
 
     def attempt(self, **call: Any) -> dict[str, Any]:

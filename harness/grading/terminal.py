@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.failures import BROKEN
 from harness.grading.looks import looks_like
 from harness.grading.manifest import LabManifest
 from harness.grading.outcome import BUSY, Outcome, Status
@@ -102,7 +103,7 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
         return
     rows: list[tuple[str, str]] = [("said", outcome.message), ("expected", outcome.expected)]
     rows += [("seen", outcome.seen), ("witness", outcome.witness), ("why", outcome.why)]
-    rows += [("hint", test.claim.hint), ("read", test.claim.read)]
+    rows += [("hint", "" if outcome.kind == BROKEN else test.claim.hint), ("read", test.claim.read)]
     rows += [("test", outcome.where or test.name) if len(group) == 1 else ("tests", _names(group))]
     rows += [("trace", first.traces[-1] if first.traces else outcome.trace)]
     rows += [("replay", first.replay)]

@@ -40,11 +40,12 @@ class WorkspaceFinder(MetaPathFinder):
 
 
 def import_package(name: str, roots: Mapping[str, str]) -> ModuleType:
-    """The package `name`, surely from its root in `roots`."""
+    """The package `name`, or a module of a package, surely from its root in `roots`."""
     module = importlib.import_module(name)
-    wanted = Path(roots[name], name, "__init__.py").resolve()
+    parts = name.split(".")
+    wanted = Path(roots[parts[0]], *parts)
     found = Path(module.__file__ or "").resolve()
-    if found != wanted:
+    if found not in (Path(wanted, "__init__.py").resolve(), wanted.with_suffix(".py").resolve()):
         raise ImportError(f"{name} came from {found} instead of {wanted}")
     return module
 

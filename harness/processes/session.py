@@ -193,6 +193,18 @@ class Pending:
     def done(self) -> bool:
         return self._done.is_set()
 
+    @property
+    def said(self) -> str:
+        """What came of it, as a person reads it: what was returned or raised; empty while nothing was."""
+        message = self.message
+        if message is None:
+            return ""
+        error: Any = message.get("error")
+        if isinstance(error, dict):
+            raised = cast(dict[str, Any], error)
+            return f"it raised {raised.get('type')}: {raised.get('message')}"
+        return f"it returned {message.get('value')!r}"
+
 
 class NodeProcess:
     """One running process of a node. `exited` is set once it is gone and its sockets are closed."""

@@ -21,6 +21,7 @@ import array
 import contextlib
 import gc
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -55,6 +56,9 @@ LIKELY = [
     "tempfile",
     "uuid",
 ]
+
+# Bytes of memory a node may have of its own; none needs a tenth of it, and one that takes all there is would take the machine along.
+MOST_MEMORY = 4 << 30
 
 _LENGTH = struct.Struct(">I")
 
@@ -93,6 +97,7 @@ def main(socket_fd: int, session: str, kit: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     assert threading.active_count() == 1, "a zygote with threads cannot fork safely"
     sock = socket.socket(fileno=socket_fd)
+    _bound_memory()
     imports.hide_kit(kit)
     for module in LIKELY:
         import_module(module)
@@ -101,6 +106,13 @@ def main(socket_fd: int, session: str, kit: str) -> None:
     finally:
         _kill_everything()
         shutil.rmtree(session, ignore_errors=True)
+
+
+def _bound_memory() -> None:
+    """What is mapped and written to counts, not what is only reserved: of that each thread has plenty."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(hard, MOST_MEMORY)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _serve(sock: socket.socket, prepared: bool) -> None:

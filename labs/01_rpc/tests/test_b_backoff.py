@@ -49,7 +49,7 @@ def test_repeats_come_ever_less_often(cluster: Cluster) -> None:
             not pending.done and not sent_by(calls, "client", number + 1),
             f"repeat {number} came too early, or the call ended",
             expected=f"{pause:g} s of virtual time after the request before it; {GROWING}",
-            seen=pending.message or f"sent again within {pause - 0.5:g} s",
+            seen=pending.said or f"sent again within {pause - 0.5:g} s",
             why="a server that is slow because there is much to do gets more to do by every repeat",
         )
         cluster.advance(1.0)
@@ -57,7 +57,7 @@ def test_repeats_come_ever_less_often(cluster: Cluster) -> None:
             comes_within(calls, number + 1, 2 * pause),
             f"repeat {number} did not come in its time",
             expected=f"{pause:g} s of virtual time after the request before it; {GROWING}",
-            seen=pending.message or f"nothing within {3 * pause:g} s",
+            seen=pending.said or f"nothing within {3 * pause:g} s",
             why="pauses that grow without bound find a server that has recovered far too late",
         )
     outcome = calls.finish(pending)
@@ -96,12 +96,15 @@ def test_clients_do_not_retry_in_step(cluster: Cluster) -> None:
     cluster.network.drop(Aim("add", "request", times=None))
     for client in clients:
         for number in range(1, CALLS + 1):
-            calls.begin("add", {"key": str(number)}, client=client, at_most_once=False, policy=JITTERED)
+            call = calls.begin(
+                "add", {"key": str(number)}, client=client, at_most_once=False, policy=JITTERED
+            )
             cluster.until(
-                lambda client=client, number=number: sent_by(calls, client, number),
+                lambda client=client, number=number, call=call: call.done or sent_by(calls, client, number),
                 "a first attempt",
                 IMPATIENT,
             )
+            expect(not call.done, "a call ended before anything was sent again", seen=call.said)
     start = cluster.now()
     cluster.advance(49.0)
     time.sleep(GLANCE)

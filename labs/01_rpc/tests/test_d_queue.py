@@ -37,7 +37,7 @@ class Queue:
 
     def waits(self, pending: Pending, what: str) -> None:
         time.sleep(GLANCE)
-        expect(not pending.done, f"{what}: it did not wait", seen=pending.message)
+        expect(not pending.done, f"{what}: it did not wait", seen=pending.said)
 
 
 @claim(
@@ -71,7 +71,7 @@ def test_queue_makes_threads_wait(cluster: Cluster) -> None:
         len(waiting) == 2,
         "one item was put, and more than one get came back",
         expected="two of the three still wait",
-        seen=[one.message for one in getters if one.done],
+        seen=[one.said for one in getters if one.done],
     )
     queue.ends(queue.begin("close"), None, "close")
     for getter in waiting:

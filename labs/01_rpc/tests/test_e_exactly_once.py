@@ -244,5 +244,5 @@ def pass_an_hour(calls: Calls, pending: Pending, what: str) -> None:
             not pending.done,
             f"a client gave up a transfer, or made an answer up, while its bank {what}",
             expected="it repeats until it hears an answer",
-            seen=pending.message,
+            seen=pending.said,
         )
