@@ -16,7 +16,7 @@ from harness.drivers.program import Commands, Packages
 from labkit import Context
 
 MEET = 0.3  # real seconds in which two folds that may run at the same time have met
-STUCK = 10.0  # real seconds after which threads that have not ended never will
+STUCK = 30.0  # real seconds after which threads that have not ended never will, on a slow machine too
 
 
 def start(context: Context, packages: Packages) -> Commands:

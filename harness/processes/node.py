@@ -111,7 +111,7 @@ class Node:
     def _thread_ended(self, ended: threading.ExceptHookArgs) -> None:
         """A thread of the student's has died of an exception: into the log, and to whoever wonders why nothing happens."""
         threading.__excepthook__(ended)
-        if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        if ended.exc_value is not None:
             self._tell({"event": "thread ended", "error": describe(ended.exc_value, self._spec.roots)})
 
     def _tell(self, message: dict[str, Any]) -> None:

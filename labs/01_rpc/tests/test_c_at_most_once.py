@@ -172,7 +172,7 @@ def xid_of(frame: Any) -> tuple[int, int]:
 
 @claim(
     "A server that has restarted refuses what an earlier life may have run",
-    hint="send the epoch you learned with the first transmission, and never the new one with the same call",
+    hint="every transmission of a call names the same epoch; only one that surely never ran is sent anew under another",
     read="labs/01_rpc/README.md#part-c-at-most-once",
 )
 def test_restarted_server_runs_nothing_twice(cluster: Cluster) -> None:

@@ -34,7 +34,7 @@ def decode_records(data: bytes) -> Iterator[tuple[Any, int]]:
     """(value, offset of its end) of each record from the start of `data`, up to the first that is not whole.
 
     Not whole: cut off, or not what its checksum says. An empty body is not whole either: no msgpack value is
-    empty, and a run of zeros would pass for one.
+    empty.
     """
     # lab 1 part E: stop, rather than raise, at whatever a crash may have left
     start = 0

@@ -1,0 +1,71 @@
+"""What went wrong in a node is told with the failure that came of it, whatever the test itself could see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.workspace import KIT
+from tests.mutants.mutant import LONGEST, Graded, grade, reference
+
+READ = "        if offset < 0 or length < 0:\n"
+SERVER = "03_chunkserver/chunkserver/server.py"
+STORED = "test_acknowledged_bytes_survive"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`new` comes before `old` in a file of the reference; what the failure of the test then says, and what it does not."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    lab: str
+    test: str
+    says: tuple[str, ...]
+    not_says: str = "not written yet"
+
+
+CASES = [
+    Case("raises", SERVER, READ, "        {}[7]\n", "lab03", STORED, ("cs1 answered read with handler_failed: KeyError: 7",)),
+    Case("exits", SERVER, READ, "        print('so long', flush=True)\n        import os; os._exit(3)\n", "lab03", STORED, ("cs1 ended by itself with exit code 3", "so long")),
+    Case("crashes", SERVER, READ, "        import os; os.kill(os.getpid(), 11)\n", "lab03", STORED, ("cs1 died of SIGSEGV",)),
+    Case("to do", SERVER, READ, "        raise NotImplementedError('lab 3 part A: bound it')\n", "lab03", STORED, ("not written yet", "lab 3 part A: bound it"), "does not serve"),
+    Case("later", SERVER, "        self.store.recover()\n", "        import threading\n        def beat():\n            raise NotImplementedError('lab 3 part E: read the clock first')\n        threading.Thread(target=beat).start()\n        self.store.get = lambda handle: None\n", "lab03", STORED, ("lab 3 part E: read the clock first", "handler_failed: AttributeError")),
+    Case("client", SERVER, READ, "        {}[7]\n", "lab04", "test_read_across_chunks", ("no replica of chunk 0", "handler_failed: KeyError: 7")),
+]  # fmt: skip
+
+
+def graded(case: Case, directory: Path) -> Graded:
+    solutions = reference(directory)
+    file = solutions / case.file
+    text = file.read_text(encoding="utf-8")
+    assert text.count(case.old) == 1
+    file.write_text(text.replace(case.old, case.new + case.old), encoding="utf-8")
+    return grade(case.lab, solutions, [case.test], directory / "results.json", jobs=1)
+
+
+@pytest.fixture(scope="module")
+def gradings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Future[Graded]]]:
+    with ThreadPoolExecutor(2) as pool:
+        yield {case: pool.submit(graded, case, tmp_path_factory.mktemp("trouble")) for case in CASES}
+
+
+@pytest.mark.timeout(LONGEST)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_failure_names_the_trouble_behind_it(case: Case, gradings: dict[Case, Future[Graded]]) -> None:
+    run = gradings[case].result()
+    result: Any = run.tests[case.test]
+    assert result["status"] == "failed", run.printed
+    for words in case.says:
+        assert words in result["message"], run.printed
+    assert case.not_says not in result["message"], run.printed
+    if case.name == "exits":
+        kept = KIT / ".labkit" / "output" / "03_chunkserver" / STORED / "cs1.txt"
+        assert f"trace     {kept.parent.relative_to(KIT)}" in run.printed
