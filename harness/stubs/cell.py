@@ -57,6 +57,10 @@ class Call:
     def done(self) -> bool:
         return self._answer is not None
 
+    @property
+    def said(self) -> str:
+        return repr(self._answer)
+
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, after at most so many seconds of patience."""
         return Deadline(seconds).wait(self._ended)
@@ -284,6 +288,12 @@ class Cell:
                 raise LabFailure(f"{call.what} gave no answer within {LONGEST:g} virtual seconds")
             self.cluster.advance(stride)
         return call.result()
+
+    def until(self, condition: Callable[[], bool], what: str, call: Call) -> None:
+        """Poll until `condition()`, which comes of `call`; LabFailure saying that `what` did not happen, and what was answered."""
+        self.cluster.until(lambda: condition() or call.done, what)
+        if not condition():
+            raise LabFailure(f"{what} did not happen before {call.what} had ended", seen=call.said)
 
     def pass_time(self, seconds: float) -> None:
         """Time passes while the chunkservers go on reporting, which they do once more at the end or a little after."""

@@ -57,7 +57,7 @@ def test_a_push_is_answered_from_the_end(make_cluster: MakeCluster) -> None:
     cell = Cell(make_cluster, 3)
     held = cell.cluster.network.hold(_last_hop())
     push = cell.begin(lambda: {"id": cell.push(b"data")}, "push along cs1, cs2, cs3")
-    cell.cluster.until(held.first.is_set, "the push from cs2 to cs3")
+    cell.until(held.first.is_set, "the push from cs2 to cs3", push)
     early = push.wait(0.1)
     expect(
         not early,

@@ -131,7 +131,7 @@ def test_the_lease_is_looked_at_when_it_counts(make_cluster: MakeCluster) -> Non
     cell.cluster.set_rate(0.0)  # the first does not give up before time jumps, however long we look
     held = network.hold(Aim("apply", "reply", sender="cs2", receiver="cs1", times=None))
     first = cell.begin_append(chunk, one)
-    cell.cluster.until(held.first.is_set, "the answer of cs2 to the first mutation")
+    cell.until(held.first.is_set, "the answer of cs2 to the first mutation", first)
     cell.master.stop_renewing()
     arrived = network.watch(Aim("append", "request", receiver="cs1"))
     second = cell.begin_append(chunk, other)

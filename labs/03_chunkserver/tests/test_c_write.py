@@ -103,7 +103,7 @@ def test_writes_side_by_side(make_cluster: MakeCluster) -> None:
     for letter, (offset, _) in writers.items():
         calls.append(cell.begin_write(chunk, offset, ids[letter]))
         if len(calls) == 1:
-            cell.cluster.until(held.first.is_set, "that the primary asks cs3 to apply a write")
+            cell.until(held.first.is_set, "that the primary asks cs3 to apply a write", calls[0])
     calls[-1].wait(WAITS)
     network.release(held)
     for call in calls:
