@@ -1,12 +1,12 @@
 """A chunkserver for tests of the master: it stores versions, not data, and does what the protocol says.
 
 Time passes only when the test lets it; heartbeats go out only when the test sends them. `leases` are those it was
-granted, by handle: (version, until on its own clock, secondaries).
+granted, by handle: (version, until on its own clock, secondaries). `damaged` are replicas that it stores and does not
+believe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from harness.cluster import Cluster
@@ -20,6 +20,7 @@ class StubChunkserver(ScriptedPeer):
     def __init__(self, cluster: Cluster, name: str, rack: str = "r1") -> None:
         self.chunks: dict[int, int] = {}
         self.leases: dict[int, tuple[int, float, tuple[str, ...]]] = {}
+        self.damaged: set[int] = set()
         self.used = 0
         self._rack = rack
         super().__init__(
@@ -52,14 +53,14 @@ class StubChunkserver(ScriptedPeer):
         }
         return self._obey(self.ask(MASTER, "register", args))
 
-    def heartbeat(self, damaged: Sequence[int] = (), *, keep: bool = True) -> dict[str, Any]:
+    def heartbeat(self, *, keep: bool = True) -> dict[str, Any]:
         """`keep`: ask to keep the leases it holds."""
         held = [[handle, lease[0]] for handle, lease in self.leases.items()] if keep else []
         args = {
             "name": self.name,
             "sent": self.now(),
             "chunks": self._stored(),
-            "damaged": list(damaged),
+            "damaged": sorted(self.damaged),
             "leases": held,
             "used": self.used,
         }
@@ -74,6 +75,7 @@ class StubChunkserver(ScriptedPeer):
     def _obey(self, reply: dict[str, Any]) -> dict[str, Any]:
         for handle in reply.get("delete", []):
             self.chunks.pop(handle, None)
+            self.damaged.discard(handle)
         return reply
 
     # ---- what the master tells it
@@ -107,6 +109,7 @@ class StubChunkserver(ScriptedPeer):
         """It takes the source's word for it: a test sees to it that there is something to copy."""
         if final:
             self.chunks[handle] = version
+            self.damaged.discard(handle)
         return {}
 
     def copy_chunk(self, handle: int, version: int, copy: int) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def test_locations_are_learnt(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
     cell.ask("create", path="/f")
     where = cell.ask("allocate", path="/f", index=0)
+    earlier = cell.servers[2].now()
     cluster.restart("master")
     found = cell.ask("lookup", path="/f", index=0)
     expect(found["replicas"] == [], "a restarted master names replicas nobody has reported", seen=repr(found))
@@ -103,6 +104,17 @@ def test_locations_are_learnt(cluster: Cluster) -> None:
         seen=repr(found),
     )
     expect(found["handle"] == where["handle"], "the chunk has another handle after a restart")
+    # Two messages of cs3 arrive that it had sent while it still had its disk.
+    late = {"name": "cs3", "sent": earlier, "chunks": [[where["handle"], where["version"]]], "used": 0}
+    for method, more in (("heartbeat", {"damaged": [], "leases": []}), ("register", {"rack": "r1"})):
+        cell.servers[2].ask("master", method, {**late, **more})
+        found = cell.ask("lookup", path="/f", index=0)
+        expect(
+            sorted(found["replicas"]) == ["cs1", "cs2"],
+            f"a {method} that was overtaken by newer ones is believed",
+            expected="cs1 and cs2; by its `sent` it is older than the registration without the chunk",
+            seen=repr(found),
+        )
 
 
 @claim(

@@ -99,6 +99,31 @@ def test_lost_replicas_are_replaced(cluster: Cluster) -> None:
 
 
 @claim(
+    "A replica that its server finds damaged is given up, and replaced by a good one",
+    hint="a damaged replica is none, even if it is still listed; once a version is committed without it, it is garbage",
+    read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
+)
+def test_damaged_replicas(cluster: Cluster) -> None:
+    cell = MasterCell(cluster, servers=3)
+    handle = cell.chunk("/f")
+    cell.servers.append(StubChunkserver(cluster, "cs4"))
+    cell.report(cell.servers[3:])
+    broken = cell.servers[0]
+    hold = cluster.network.hold(Aim("clone_chunk", "request", times=None))
+    broken.damaged.add(handle)
+    cell.eventually(
+        lambda: cell.replicas("/f") == ["cs2", "cs3"],
+        "that the replica at cs1, which every heartbeat says is damaged, is handed out no more",
+    )
+    cluster.network.release(hold)
+    # By one at cs4, and cs1 is told to drop its own; or by one at cs1, made from a good one.
+    cell.eventually(
+        lambda: handle not in broken.damaged and len(cell.replicas("/f")) == 3,
+        "that the chunk has three good replicas again, and cs1 no damaged one,",
+    )
+
+
+@claim(
     "A clone joins with a new version, while no lease runs, and has what clients wrote until then",
     hint="prepare (final false); take the lease back; raise the version; clone the rest (final true); commit",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
@@ -210,7 +235,7 @@ def test_replicas_are_rebalanced(cluster: Cluster) -> None:
 
 @claim(
     "What is deleted can be had back for three days, and is gone then with its chunks",
-    hint="delete is a rename to a hidden name; a look at the hidden names now and then reclaims the old ones",
+    hint="delete is a rename to a hidden name; a look now and then reclaims the old ones, a delete of one at once",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
 def test_deletion_is_a_rename(cluster: Cluster) -> None:
@@ -226,7 +251,22 @@ def test_deletion_is_a_rename(cluster: Cluster) -> None:
     again = cell.chunk("/f")
     twice = str(cell.ask("delete", path="/f")["hidden"])
     expect(twice != hidden, "two deleted files have one hidden name", seen=hidden)
+    third = cell.chunk("/f")
+    last = str(cell.ask("delete", path="/f")["hidden"])
+    answer = cell.ask("delete", path=last)
+    expect(
+        answer.get("hidden") is None,
+        "what was deleted under its hidden name has got another one",
+        expected="hidden: nil; it is gone for good",
+        seen=str(answer),
+    )
+    cell.refused("stat", "no_such_file", path=last)
     cell.restart()
+    cell.refused("stat", "no_such_file", path=last)
+    cell.eventually(
+        lambda: not any(third in server.chunks for server in cell.servers),
+        "that chunkservers are told to drop the chunk of a file that was deleted under its hidden name",
+    )
     cluster.advance(LIMITS.garbage_delay - 600.0)
     cell.pass_time(2 * STEP, cell.servers)
     expect(
@@ -258,8 +298,14 @@ def test_deletion_is_a_rename(cluster: Cluster) -> None:
 )
 def test_garbage_is_collected(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
+    orphan = cell.chunk("/old")
     handle = cell.chunk("/f")
-    orphan = handle + 1000
+    cell.ask("delete", path="/old")
+    cluster.advance(LIMITS.garbage_delay + 60.0)
+    cell.eventually(
+        lambda: not any(orphan in server.chunks for server in cell.servers),
+        "that chunkservers are told to drop the chunk of a file deleted three days ago",
+    )
     cell.servers[0].chunks[orphan] = 1
     cell.eventually(lambda: orphan not in cell.servers[0].chunks, "that a server is told to drop an orphan")
     away = cell.servers[0]

@@ -138,6 +138,8 @@ def test_snapshot(cluster: Cluster) -> None:
     )
     kept = cell.ask("lookup", path="/s/f", index=0)["handle"]
     expect(kept == handle, "the snapshot has got the copy, and the file the original", seen=str(kept))
+    # Only the snapshot has it now, and a client may still remember that it was the file's.
+    cell.refused("lease", "shared_chunk", handle=handle)
     leased = cell.patiently("lease", cell.servers, handle=own["handle"])
     expect(leased["version"] > own["version"], "the copy gets no lease like any chunk", seen=str(leased))
     again = cell.ask("allocate", path="/d/f", index=0)["handle"]
