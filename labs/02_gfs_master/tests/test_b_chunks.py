@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
 from harness.fixtures import MakeCluster
@@ -106,8 +108,12 @@ def test_locations_are_learnt(cluster: Cluster) -> None:
     expect(found["handle"] == where["handle"], "the chunk has another handle after a restart")
     # Two messages of cs3 arrive that it had sent while it still had its disk.
     late = {"name": "cs3", "sent": earlier, "chunks": [[where["handle"], where["version"]]], "used": 0}
-    for method, more in (("heartbeat", {"damaged": [], "leases": []}), ("register", {"rack": "r1"})):
-        cell.servers[2].ask("master", method, {**late, **more})
+    more: dict[str, dict[str, Any]] = {
+        "heartbeat": {"damaged": [], "leases": []},
+        "register": {"rack": "r1"},
+    }
+    for method in more:
+        cell.servers[2].ask("master", method, {**late, **more[method]})
         found = cell.ask("lookup", path="/f", index=0)
         expect(
             sorted(found["replicas"]) == ["cs1", "cs2"],
