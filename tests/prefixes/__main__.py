@@ -1,0 +1,100 @@
+"""``python -m tests.prefixes [lab02 ...]``: with which parts written does each graded test pass, at the earliest?
+
+    --only B --only test_names    these parts and tests alone; exhaustive ones take minutes
+    --more                        also what a test needs of later parts when all up to its own are written: one function
+                                  after the other, as failures ask for them
+    --check                       instead: does each test pass with the parts up to its own, and what [needs] says?
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from harness.grading.manifest import load
+from harness.workspace import KIT, LABS
+from tests.mutants.mutant import Graded, grade
+from tests.prefixes.prefix import assemble, missing_in, read_plan
+
+
+def with_parts(lab: str, last: str, also: Collection[str], only: Sequence[str], jobs: int = 2) -> Graded:
+    """Grades a lab of which parts up to `last` are written."""
+    with tempfile.TemporaryDirectory() as directory:
+        submission = Path(directory, "submission")
+        assemble(lab, last, also, submission)
+        return grade(lab, submission, only, Path(directory, "results.json"), jobs)
+
+
+def passed(graded: Graded) -> set[str]:
+    return {name for name, test in graded.tests.items() if test["status"] == "passed"}
+
+
+def measure(lab: str, chosen: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
+    """The first part with which each of the chosen tests passes."""
+    first: dict[str, str] = {}
+    for last in parts:
+        left = [name for name in chosen if name not in first]
+        if left:
+            first.update(dict.fromkeys(passed(with_parts(lab, last, (), left)) & set(left), last))
+    return first
+
+
+def search(lab: str, last: str, test: str) -> tuple[list[str], str]:
+    """Functions of later parts until the test passes; and what it says when none helps."""
+    also: list[str] = []
+    while True:
+        graded = with_parts(lab, last, also, [test])
+        if test in passed(graded):
+            return also, ""
+        new = sorted(missing_in(lab, graded.tests[test]["message"] + graded.printed) - set(also))
+        if not new:
+            return also, graded.tests[test]["message"]
+        also += new
+
+
+def check(lab: str, chosen: Sequence[str], part_of: dict[str, str]) -> list[str]:
+    """Tests that do not pass with the parts up to their own and what their line in [needs] says."""
+    wrong: list[str] = []
+    needs = read_plan(lab).needs
+    for part in sorted(set(part_of.values())):
+        mine = [name for name in chosen if part_of[name] == part]
+        for also in sorted({needs.get(name, ()) for name in mine}):
+            group = [name for name in mine if needs.get(name, ()) == also]
+            graded = with_parts(lab, part, also, group)
+            failed = sorted(set(group) - passed(graded))
+            wrong += [f"{name}: {graded.tests[name]['message']}" for name in failed]
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.prefixes", description=__doc__)
+    parser.add_argument("labs", nargs="*", metavar="LAB", default=list(LABS))
+    parser.add_argument("--only", action="append", default=[], metavar="WHAT")
+    parser.add_argument("--more", action="store_true")
+    parser.add_argument("--check", action="store_true")
+    said = parser.parse_args()
+    wrong = 0
+    for lab in said.labs:
+        manifest = load(KIT, lab)
+        part_of = {test.name: part.part for part in manifest.parts for test in part.tests}
+        chosen = [name for name in part_of if not said.only or {name, part_of[name]} & set(said.only)]
+        if said.check:
+            problems = check(lab, chosen, part_of)
+            wrong += len(problems)
+            print("\n".join([f"{lab}: {len(chosen)} tests, {len(problems)} wrong", *problems]), flush=True)
+            continue
+        first = measure(lab, chosen, [part.part for part in manifest.parts])
+        for name in chosen:
+            words = f"{lab} {part_of[name]} {name}: {first.get(name, 'never')}"
+            if said.more and first.get(name, "Z") > part_of[name]:
+                also, rest = search(lab, part_of[name], name)
+                words += f"; or with {', '.join(also)}" + (f", and not even then: {rest}" if rest else "")
+            print(words, flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
