@@ -43,16 +43,22 @@ def measure(lab: str, chosen: Sequence[str], parts: Sequence[str]) -> dict[str, 
 
 
 def search(lab: str, last: str, test: str) -> tuple[list[str], str]:
-    """Functions of later parts until the test passes; and what it says when none helps."""
+    """Functions of later parts until the test passes, then less those it passes without; and what it says when none helps."""
     also: list[str] = []
     while True:
         graded = with_parts(lab, last, also, [test])
         if test in passed(graded):
-            return also, ""
-        new = sorted(missing_in(lab, graded.tests[test]["message"] + graded.printed) - set(also))
+            break
+        message = graded.tests[test]["message"]
+        new = (missing_in(lab, message) or missing_in(lab, graded.printed)) - set(also)
         if not new:
-            return also, graded.tests[test]["message"]
-        also += new
+            return also, message
+        also += sorted(new)
+    for module in sorted({name.partition(".")[0] for name in also}):
+        less = [name for name in also if name.partition(".")[0] != module]
+        if test in passed(with_parts(lab, last, less, [test])):
+            also = less
+    return also, ""
 
 
 def check(lab: str, chosen: Sequence[str], part_of: dict[str, str]) -> list[str]:

@@ -55,7 +55,10 @@ class Metadata:
         self._shipping = threading.Lock()  # guards _checkpoint
         self.log_is_long = threading.Event()
         self._checkpoint_at = context.limits.log_limit
-        self.recover()
+        if context.disk.list():
+            self.recover()
+        else:  # the first start: so what comes before part D can be tried without it
+            self._log.begin()
 
     @contextmanager
     def section(self) -> Generator[float]:

@@ -144,7 +144,7 @@ class Namespace:
 
     def remove(self, path: str) -> None:
         """Take it out of the tables with all that lies below it. Errors of `check_there`."""
-        raise NotImplementedError("lab 2 part E: the names first, then the directory's own set")
+        raise NotImplementedError("lab 2 part A: the names first, then the directory's own set")
 
     def copy(self, source: str, target: str) -> None:
         """Make `target` a copy of `source` with all that lies below it; its files have the same chunks. Errors of

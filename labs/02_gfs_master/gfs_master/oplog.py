@@ -92,6 +92,11 @@ class OpLog:
         """Bytes in all segments: what a recovery would replay."""
         return sum(list(self._sizes.values())) + self._end - self._begin
 
+    def begin(self) -> None:
+        """Begin the first segment, on a disk that holds nothing. Once, before all else, instead of `recover`."""
+        self._last = 1
+        self._files[1] = self._disk.open(f"{PREFIX}1", create=True)
+
     def recover(self, first: int) -> Iterator[Any]:
         """All records of the segments from `first` on, oldest first; to be called once, before all else.
 

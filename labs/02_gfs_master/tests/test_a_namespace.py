@@ -42,11 +42,10 @@ def test_names(cluster: Cluster) -> None:
     read="labs/02_gfs_master/README.md#part-a-namespace",
 )
 def test_directories(cluster: Cluster) -> None:
-    cell = MasterCell(cluster, servers=3)
+    cell = MasterCell(cluster, servers=0)
     for path in ("/a", "/a/b", "/ab", "/a b"):
         cell.ask("mkdir", path=path)
-    handle = cell.chunk("/a/b/f")
-    for path in ("/a/b/g", "/ab/f"):
+    for path in ("/a/b/f", "/a/b/g", "/ab/f"):
         cell.ask("create", path=path)
     for method in ("mkdir", "create"):
         cell.refused(method, "file_exists", path="/a/b")
@@ -67,12 +66,7 @@ def test_directories(cluster: Cluster) -> None:
     _shows(cell, "/ab", ["/ab/a", "/ab/a/b", "/ab/a/b/f", "/ab/a/b/g", "/ab/f"])
     cell.refused("list", "no_such_file", path="/a")
     cell.refused("stat", "no_such_file", path="/a/b/f")
-    found = cell.ask("lookup", path="/ab/a/b/f", index=0)["handle"]
-    expect(
-        found == handle, "a renamed file has other chunks than before", expected=str(handle), seen=str(found)
-    )
     cell.ask("create", path="/a")
-    cell.restart()
     _shows(cell, "/", ["/a", "/a b", "/ab", "/ab/a", "/ab/a/b", "/ab/a/b/f", "/ab/a/b/g", "/ab/f"])
 
 

@@ -89,16 +89,26 @@ def test_handles_are_used_once(cluster: Cluster) -> None:
 )
 def test_locations_are_learnt(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
-    cell.ask("create", path="/f")
-    where = cell.ask("allocate", path="/f", index=0)
+    for path in ("/a", "/a/b"):
+        cell.ask("mkdir", path=path)
+    cell.ask("create", path="/a/b/f")
+    where = cell.ask("allocate", path="/a/b/f", index=0)
+    cell.ask("rename", source="/a", target="/d")
+    found = cell.ask("lookup", path="/d/b/f", index=0)
+    expect(
+        found["handle"] == where["handle"],
+        "a renamed file has other chunks than before",
+        expected=str(where["handle"]),
+        seen=str(found["handle"]),
+    )
     earlier = cell.servers[2].now()
     cluster.restart("master")
-    found = cell.ask("lookup", path="/f", index=0)
+    found = cell.ask("lookup", path="/d/b/f", index=0)
     expect(found["replicas"] == [], "a restarted master names replicas nobody has reported", seen=repr(found))
     cell.report(cell.servers[:2])
     cell.servers[2].chunks.clear()
     cell.report(cell.servers[2:])
-    found = cell.ask("lookup", path="/f", index=0)
+    found = cell.ask("lookup", path="/d/b/f", index=0)
     expect(
         sorted(found["replicas"]) == ["cs1", "cs2"],
         "the replicas are not those that reported the chunk",
@@ -106,6 +116,8 @@ def test_locations_are_learnt(cluster: Cluster) -> None:
         seen=repr(found),
     )
     expect(found["handle"] == where["handle"], "the chunk has another handle after a restart")
+    names = cell.names()
+    expect(names == ["/d", "/d/b", "/d/b/f"], "a renamed directory is lost in a restart", seen=str(names))
     # Two messages of cs3 arrive that it had sent while it still had its disk.
     late = {"name": "cs3", "sent": earlier, "chunks": [[where["handle"], where["version"]]], "used": 0}
     more: dict[str, dict[str, Any]] = {
@@ -114,7 +126,7 @@ def test_locations_are_learnt(cluster: Cluster) -> None:
     }
     for method in more:
         cell.servers[2].ask("master", method, {**late, **more[method]})
-        found = cell.ask("lookup", path="/f", index=0)
+        found = cell.ask("lookup", path="/d/b/f", index=0)
         expect(
             sorted(found["replicas"]) == ["cs1", "cs2"],
             f"a {method} that was overtaken by newer ones is believed",

@@ -191,7 +191,7 @@ class Namespace:
 
     def remove(self, path: str) -> None:
         """Take it out of the tables with all that lies below it. Errors of `check_there`."""
-        # lab 2 part E: the names first, then the directory's own set
+        # lab 2 part A: the names first, then the directory's own set
         self.check_there(path)
         for name in [path, *self.below(path)]:
             self._files.pop(name, None)

@@ -68,6 +68,9 @@ class OpLog:
         with self._changed:
             return self.end - min(self._begins.values())
 
+    def begin(self) -> None:
+        list(self.recover(1))
+
     def recover(self, first: int) -> Iterator[Any]:
         numbers = sorted(int(name[len(PREFIX) :]) for name in self._disk.list() if name.startswith(PREFIX))
         for number in [one for one in numbers if one < first]:
