@@ -59,6 +59,16 @@ def test_a_chunk_that_was_in_a_snapshot_is_copied_before_it_is_appended_to(clien
     assert len(world.data["cs1", shared]) < len(world.data["cs1", world.files["/f"][0]])
 
 
+def test_a_copy_of_a_chunk_in_the_middle_does_not_become_the_last(client: Any, world: World) -> None:
+    while client.append("/f", bytes(200)) < CHUNK:
+        pass
+    world.shared.add(world.files["/f"][0])
+    assert client._master.allocate("/f", 0).handle == world.files["/f"][0]
+    before = len(world.calls)
+    assert client.append("/f", b"more") > CHUNK
+    assert {method for _, method in world.calls[before:]} == {"push", "append"}
+
+
 def test_lost_data_is_pushed_again_under_the_same_lease(client: Any, world: World) -> None:
     client.append("/f", b"one")
     world.calls.clear()

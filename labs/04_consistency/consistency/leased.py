@@ -17,6 +17,6 @@ class LeasedReader(Reader):
         """As Reader.chunk, but from the primary alone, by `leased_read`. If it refuses or does not answer, the lease
         is forgotten and, after a rest, the master asked anew."""
         raise NotImplementedError(
-            "lab 4 part E: locate, Master.lease, self._from_replica with leased=True; one attempt for "
-            "self._patiently"
+            "lab 4 part E: locate, Master.lease, then as you read from one replica in Reader.chunk, but "
+            "with leased=True; attempts follow each other under one Patience, as there"
         )

@@ -18,7 +18,8 @@ class LeasedReader(Reader):
     def chunk(self, path: str, index: int, offset: int, length: int, *, fresh: bool = False) -> bytes:
         """As Reader.chunk, but from the primary alone, by `leased_read`. If it refuses or does not answer, the lease
         is forgotten and, after a rest, the master asked anew."""
-        # lab 4 part E: locate, Master.lease, self._from_replica with leased=True; one attempt for self._patiently
+        # lab 4 part E: locate, Master.lease, then as you read from one replica in Reader.chunk, but with leased=True;
+        # attempts follow each other under one Patience, as there
 
         def attempt() -> bytes:
             chunk = self._master.locate(path, index, fresh=fresh)

@@ -70,11 +70,14 @@ class Master:
         return chunk
 
     def allocate(self, path: str, index: int) -> Chunk:
-        """The chunk at `index`, made by the master if it is the next. Remembered, also as the last one."""
+        """The chunk at `index`, made by the master if it is the next, and copied if it was in a snapshot. Remembered, also as
+        the last one if it lies behind the one that is known."""
         asked = self._clock.now()
         chunk = _chunk("allocate", self._ask("allocate", {"path": path, "index": index}, at_most_once=True))
         self._locations.remember_chunk(path, index, chunk, asked)
-        self._locations.remember_last(path, index, asked)
+        known = self._locations.last_index(path, asked)
+        if known is not None and index > known:  # a copy may be of a chunk in the middle
+            self._locations.remember_last(path, index, asked)
         return chunk
 
     def lease(self, handle: Handle) -> Lease:

@@ -5,17 +5,21 @@ that already holds one record. Each step is a list, a word and what it needs:
 
     ["append", client]                                begin an append; the next step does not wait for it
     ["scan", client, "fresh"]                         begin a scan; "cached": with what the client remembers of places
-    ["write", client, offset, size]                   begin a plain write to a second file; both are multiples of 16
+    ["write", client, offset, size]                   begin a plain write to a second file
     ["wait"]                                          until everything that was begun is done
     ["lose", kind, method, sender, receiver, count]   lose the next such messages; kind is "request" or "reply"
     ["hold", kind, method, sender, receiver, count]   keep the next such messages back, ["release"]: let all go
-    ["partition", [node, ...], [node, ...]]           nothing passes between the two groups
+    ["partition", [node, ...], [node, ...]]           nothing passes between the two groups; what is cut off already stays so
     ["heal"]                                          no message is lost any more, no partition lasts
-    ["pass", seconds]                                 let virtual time pass
+    ["pass", seconds]                                 let virtual time pass, at most 600 s
     ["crash", node]    ["restart", node]              the disk survives
 
 Nodes are "c1", "c2", "master", and "primary", "secondary1", "secondary2": whoever they are when the scenario
-begins; "any" for either end of a message. Chunks have 4,096 bytes. At the end the harness heals, releases and restarts whatever the steps left broken, and then the checker looks.
+begins; in "lose" and "hold" also "any" for either end of a message. Chunks have 4,096 bytes. At the end the harness heals,
+releases and restarts whatever the steps left broken, and then the checker looks.
+
+A scenario has at most 100 steps. A client begins one operation between two ["wait"]. Offsets and sizes of writes are
+multiples of 16, at most 10,000; counts are at most 10,000 too.
 """
 
 from __future__ import annotations
