@@ -1,9 +1,9 @@
 """``python -m tests.prefixes [lab02 ...]``: with which parts written does each graded test pass, at the earliest?
 
-    --only B --only test_names    these parts and tests alone; exhaustive ones take minutes
-    --more                        also what a test needs of later parts when all up to its own are written: one function
-                                  after the other, as failures ask for them
-    --check                       instead: does each test pass with the parts up to its own, and what [needs] says?
+--only B --only test_names    these parts and tests alone; exhaustive ones take minutes
+--more                        also what a test needs of later parts when all up to its own are written: one function
+                              after the other, as failures ask for them
+--check                       instead: does each test pass with the parts up to its own, and what [needs] says?
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from harness.grading.manifest import load
@@ -61,17 +61,16 @@ def search(lab: str, last: str, test: str) -> tuple[list[str], str]:
     return also, ""
 
 
-def check(lab: str, chosen: Sequence[str], part_of: dict[str, str]) -> list[str]:
-    """Tests that do not pass with the parts up to their own and what their line in [needs] says."""
+def check(lab: str, tests: Mapping[str, str], jobs: int = 2) -> list[str]:
+    """Which of the `tests`, with their parts, do not pass with the parts up to their own and what [needs] says."""
+    plan = read_plan(lab)
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name, part in tests.items():
+        alike.setdefault(plan.parts_for(name, part), []).append(name)
     wrong: list[str] = []
-    needs = read_plan(lab).needs
-    for part in sorted(set(part_of.values())):
-        mine = [name for name in chosen if part_of[name] == part]
-        for also in sorted({needs.get(name, ()) for name in mine}):
-            group = [name for name in mine if needs.get(name, ()) == also]
-            graded = with_parts(lab, part, also, group)
-            failed = sorted(set(group) - passed(graded))
-            wrong += [f"{name}: {graded.tests[name]['message']}" for name in failed]
+    for (last, also), names in sorted(alike.items()):
+        graded = with_parts(lab, last, also, names, jobs)
+        wrong += [f"{name}: {graded.tests[name]['message']}" for name in sorted(set(names) - passed(graded))]
     return wrong
 
 
@@ -88,7 +87,7 @@ def main() -> int:
         part_of = {test.name: part.part for part in manifest.parts for test in part.tests}
         chosen = [name for name in part_of if not said.only or {name, part_of[name]} & set(said.only)]
         if said.check:
-            problems = check(lab, chosen, part_of)
+            problems = check(lab, {name: part_of[name] for name in chosen})
             wrong += len(problems)
             print("\n".join([f"{lab}: {len(chosen)} tests, {len(problems)} wrong", *problems]), flush=True)
             continue

@@ -3,15 +3,16 @@
 Written are all functions of these parts, as the reference has them, and all private helpers; those of later parts raise
 NotImplementedError as in the starter, and the labs before are the reference. `tests/prefixes/<lab>.toml`:
 
-    [needs]                                 # for a graded test, functions of later parts that it needs as well
-    test_directories = ["metadata.recover"]
+    [needs]                                 # for a graded test, what it needs of later parts: functions, or all up to a part
+    test_read_across_chunks = ["records.encode", "appender.append"]
+    test_many_files = ["F"]
     [[change]]                              # a function that grows from part to part: what it is before this part
     before = "E"
     file = "02_gfs_master/gfs_master/server.py"
     old = '''…'''
     new = '''…'''
 
-Such functions stand in the handout, in the part of the test.
+What a test needs stands in the handout, in the part of the test (tests/test_handouts.py).
 """
 
 from __future__ import annotations
@@ -37,13 +38,22 @@ class Plan:
     needs: Mapping[str, tuple[str, ...]]
     changes: tuple[tuple[str, Change], ...]
 
+    def parts_for(self, test: str, part: str) -> tuple[str, tuple[str, ...]]:
+        """Up to which part a test of `part` needs all functions, and which others."""
+        needs = self.needs.get(test, ())
+        return max([part, *(one for one in needs if is_part(one))]), tuple(
+            one for one in needs if not is_part(one)
+        )
+
+
+def is_part(need: str) -> bool:
+    return len(need) == 1
+
 
 def read_plan(lab: str) -> Plan:
     path = PREFIXES / f"{lab}.toml"
     data: dict[str, Any] = toml.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    changes = [
-        (one["before"], Change(one["file"], one["old"], one["new"])) for one in data.get("change", [])
-    ]
+    changes = [(one["before"], Change(one["file"], one["old"], one["new"])) for one in data.get("change", [])]
     return Plan({name: tuple(needs) for name, needs in data.get("needs", {}).items()}, tuple(changes))
 
 
