@@ -32,11 +32,11 @@ def passed(graded: Graded) -> set[str]:
     return {name for name, test in graded.tests.items() if test["status"] == "passed"}
 
 
-def measure(lab: str, chosen: Sequence[str], parts: Sequence[str]) -> dict[str, str]:
-    """The first part with which each of the chosen tests passes."""
+def measure(lab: str, tests: Mapping[str, str], parts: Sequence[str]) -> dict[str, str]:
+    """The first part, from its own on, with which each of the `tests` passes; they come with their parts."""
     first: dict[str, str] = {}
     for last in parts:
-        left = [name for name in chosen if name not in first]
+        left = [name for name, part in tests.items() if name not in first and part <= last]
         if left:
             first.update(dict.fromkeys(passed(with_parts(lab, last, (), left)) & set(left), last))
     return first
@@ -85,17 +85,19 @@ def main() -> int:
     for lab in said.labs:
         manifest = load(KIT, lab)
         part_of = {test.name: part.part for part in manifest.parts for test in part.tests}
-        chosen = [name for name in part_of if not said.only or {name, part_of[name]} & set(said.only)]
+        tests = {
+            name: part for name, part in part_of.items() if not said.only or {name, part} & set(said.only)
+        }
         if said.check:
-            problems = check(lab, {name: part_of[name] for name in chosen})
+            problems = check(lab, tests)
             wrong += len(problems)
-            print("\n".join([f"{lab}: {len(chosen)} tests, {len(problems)} wrong", *problems]), flush=True)
+            print("\n".join([f"{lab}: {len(tests)} tests, {len(problems)} wrong", *problems]), flush=True)
             continue
-        first = measure(lab, chosen, [part.part for part in manifest.parts])
-        for name in chosen:
-            words = f"{lab} {part_of[name]} {name}: {first.get(name, 'never')}"
-            if said.more and first.get(name, "Z") > part_of[name]:
-                also, rest = search(lab, part_of[name], name)
+        first = measure(lab, tests, [part.part for part in manifest.parts])
+        for name, part in tests.items():
+            words = f"{lab} {part} {name}: {first.get(name, 'never')}"
+            if said.more and first.get(name) != part:
+                also, rest = search(lab, part, name)
                 words += f"; or with {', '.join(also)}" + (f", and not even then: {rest}" if rest else "")
             print(words, flush=True)
     return 1 if wrong else 0

@@ -108,8 +108,9 @@ class Heartbeats:
         while not self._stopped:
             try:
                 self.beat()
-            except (LabError, OSError, KeyError, TypeError, ValueError) as error:
-                # The master is away or talks nonsense, or a file could not be deleted: next time, perhaps.
+            except (LabError, OSError, KeyError, TypeError, ValueError, NotImplementedError) as error:
+                # The master is away or talks nonsense, or a file could not be deleted: next time, perhaps. Before part E
+                # is written nobody reports, and the rest of the server goes on.
                 self._ctx.annotate("heartbeat failed", error=repr(error))
             with self._stopping:
                 clock.wait_for(self._stopping, lambda: self._stopped, period)
