@@ -19,12 +19,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.failures import BROKEN
 from harness.grading.score import LabResult
 
 FILE = Path(__file__).with_name("fingerprints.json")
 MOST = 2
-FITS = 0.55  # of 1.0: the tests alone give 0.5 at most; found with python -m tests.mutants --held-out
+FITS = 0.5  # of 1.0; found with python -m tests.mutants --held-out
 _SAME_TESTS = 0.25  # at least, of all that failed here or there
+_SAME_WORDS = 0.07  # at least
 _LEAST = 0.05  # what even a test or a word counts that all have
 _BUGS = "|".join(
     name for name, its in vars(builtins).items() if isinstance(its, type) and issubclass(its, BaseException)
@@ -82,7 +84,9 @@ def failures_of(tests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def looks_like(lab: LabResult) -> list[Fingerprint]:
     """What the failures of a student's lab resemble."""
     failed = failures_of(
-        {"id": one.test.name, "status": one.status.value, "message": one.message} for one in lab.tests
+        {"id": one.test.name, "status": one.status.value, "message": one.message}
+        for one in lab.tests
+        if one.outcome is None or one.outcome.kind != BROKEN
     )
     return suggest(load_fingerprints(), lab.lab, frozenset(one.test.name for one in lab.tests), failed)
 
@@ -115,14 +119,16 @@ class _Likeness:
         self._words = Counter(word for one in known for word in set[str]().union(*one.fails.values()))
 
     def of(self, one: Fingerprint, ran: frozenset[str], said: Mapping[str, frozenset[str]]) -> float:
-        """0.0 to 1.0: half for the tests that failed, half for what they said."""
+        """0.0 to 1.0: half for the tests that failed, half for what they said; which test failed says nothing if one ran."""
         theirs = {test: frozenset(its) for test, its in one.fails.items() if test in ran}
         common = theirs.keys() & said.keys()
         tests = self._shared(theirs.keys(), said.keys(), self._tests)
         if tests < _SAME_TESTS:
             return 0.0
-        spoken = sum(self._shared(theirs[test], said[test], self._words) for test in common)
-        return (tests + spoken / len(common)) / 2
+        spoken = sum(self._shared(theirs[test], said[test], self._words) for test in common) / len(common)
+        if len(ran) == 1:
+            return spoken
+        return (tests + spoken) / 2 if spoken >= _SAME_WORDS else 0.0
 
     def _shared(self, these: Set[str], those: Set[str], known: Mapping[str, int]) -> float:
         """How much of what there is here or there is in both; what is rare counts most."""
