@@ -40,7 +40,7 @@ from harness.processes.virtual_time import SLOTS, TimePage
 from harness.quiet import RESTLESS, Quiet
 from harness.workspace import Workspace
 
-UNWRITTEN = 1.0  # seconds after which a wait is in vain if a thread came to what is still to be written
+UNWRITTEN = 5.0  # seconds after which a wait is in vain if a thread came to what is still to be written
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
 MOST_NOTES = 10_000

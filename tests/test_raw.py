@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from harness.cluster import MOST_NOTES, Cluster
-from harness.failures import NOT_IMPLEMENTED, HarnessFault, LabFailure
+from harness.failures import BROKEN, NOT_IMPLEMENTED, HarnessFault, LabFailure
 from harness.network.faults import Aim
 from harness.network.frame import GLIMPSE, encode
 from harness.network.raw import RawPeer
 from harness.node import MOST_ENDED
+from harness.troubles import blame
 from harness.workspace import Workspace
 
 
@@ -126,19 +127,19 @@ def test_nobody_there_is_a_failure_in_words(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(
     ("error", "kind", "says"),
-    [("NotImplementedError", NOT_IMPLEMENTED, "a hint"), ("KeyError", "wrong", "nothing came")],
+    [("NotImplementedError", NOT_IMPLEMENTED, "a hint"), ("KeyError", BROKEN, "nothing came")],
 )
 def test_a_failure_hears_of_threads_that_died(cluster: Cluster, error: str, kind: str, says: str) -> None:
     node = cluster.nodes["node"]
     node.ended_threads.append({"type": error, "message": "a hint", "traceback": f"line 1\n{error}"})
     failure = LabFailure("nothing came")
-    cluster.blame(failure)
+    blame(cluster, failure)
     assert (failure.kind, failure.message) == (kind, says)
     assert kind == NOT_IMPLEMENTED or f"a thread of node died of this:\nline 1\n{error}" in str(
         failure.witness
     )
     with pytest.raises(LabFailure) as raised:
-        cluster.until(lambda: False, "it", patience=0.01 if kind == "wrong" else 60.0)
+        cluster.until(lambda: False, "it", patience=0.01 if kind == BROKEN else 60.0)
     assert "it did not happen" in raised.value.message
 
 

@@ -99,7 +99,7 @@ def test_no_update_is_lost(cluster: Cluster) -> None:
     seen = cluster.call("asker", "count_all", server="server", calls=number)
     expect(
         seen["total"] == number,
-        "not every call was counted",
+        "an update was lost in a race" if seen["most"] > 1 else "not every call was counted",
         expected=f"{number} calls ended and each was counted: {number}",
         seen=f"{seen['total']}; {seen['most']} folds were under way at the same time",
         why="two threads read the same total, and the one that wrote last wiped out what the other had added",

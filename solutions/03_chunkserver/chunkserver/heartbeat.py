@@ -108,9 +108,8 @@ class Heartbeats:
         while not self._stopped:
             try:
                 self.beat()
-            except (LabError, OSError, KeyError, TypeError, ValueError, NotImplementedError) as error:
-                # The master is away or talks nonsense, or a file could not be deleted: next time, perhaps. Before part E
-                # is written nobody reports, and the rest of the server goes on.
+            except (LabError, OSError, KeyError, TypeError, ValueError) as error:
+                # The master is away or talks nonsense, or a file could not be deleted: next time, perhaps.
                 self._ctx.annotate("heartbeat failed", error=repr(error))
             with self._stopping:
                 clock.wait_for(self._stopping, lambda: self._stopped, period)
