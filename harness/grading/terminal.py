@@ -104,7 +104,8 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
     rows: list[tuple[str, str]] = [("said", outcome.message), ("expected", outcome.expected)]
     rows += [("seen", outcome.seen), ("witness", outcome.witness), ("why", outcome.why)]
     # A hint is about one test's claim; it helps neither where several fail alike, nor with a program that breaks.
-    rows += [("hint", test.claim.hint)] if len(group) == 1 and outcome.kind != BROKEN else []
+    helps = len(group) == 1 and outcome.kind != BROKEN and first.status is not Status.ERROR
+    rows += [("hint", test.claim.hint)] if helps else []
     rows += [("read", test.claim.read)]
     rows += [("test", outcome.where or test.name) if len(group) == 1 else ("tests", _names(group))]
     rows += [("trace", first.traces[-1] if first.traces else outcome.trace)]
