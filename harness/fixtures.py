@@ -17,7 +17,7 @@ from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure, TooBusy
 from harness.outputs import keep_output
 from harness.processes.session import Session
 from harness.shapes import oddity
-from harness.troubles import blame, to_write, troubles, while_waiting
+from harness.troubles import LAST, blame, to_do, to_write, troubles, while_waiting
 from harness.workspace import Workspace
 from labkit.errors import LabError
 
@@ -40,6 +40,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
             blame(cluster, failure, _part(item))
         raise
     except TooBusy as busy:
+        if missing := next(filter(None, (to_do(cluster, _part(item)) for cluster in clusters)), ""):
+            raise LabFailure(missing, kind=NOT_IMPLEMENTED) from busy
         known = [text for cluster in clusters for text in (*troubles(cluster), *while_waiting(cluster))]
         raise TooBusy("\nbut: ".join([str(busy), *known])) from busy
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LabError) as stumble:
@@ -56,9 +58,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def _part(item: pytest.Item) -> str:
-    """The part of the lab that a test belongs to, as its file is called: test_c_order.py is of part C."""
-    named = re.match(r"test_([a-z])_", item.path.name)
-    return named[1].upper() if named else ""
+    """ "lab 3 part C" for a test in 03_chunkserver/tests/test_c_order.py."""
+    named = re.search(r"0(\d)_\w+/tests/test_([a-z])_", item.path.as_posix())
+    return f"lab {named[1]} part {named[2].upper()}" if named else LAST
 
 
 @pytest.fixture(scope="session")

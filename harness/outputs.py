@@ -40,5 +40,7 @@ def _printed(log: Path) -> bytes:
         return b""
     try:
         return os.read(descriptor, LONGEST)
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)

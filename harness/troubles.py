@@ -20,22 +20,18 @@ from labkit.errors import HandlerFailed
 from labkit.protocol import CATALOGUE
 
 HARD_AT_WORK = 10.0  # seconds of the processor; no node needs as much in a graded test
-_TO_WRITE = re.compile(r"lab \d part (?P<part>[A-Z])\b.*", re.DOTALL)
+LAST = "lab 9 part Z"
+_TO_WRITE = re.compile(r"lab \d part [A-Z]\b.*", re.DOTALL)
 
 
-def blame(cluster: Cluster, failure: LabFailure, part: str = "") -> None:
-    """Add to a failure of a test of `part` what is known of the cluster.
-
-    What the student has still to write is the reason, unless it belongs to a later part: then it is one trouble among others.
-    """
+def blame(cluster: Cluster, failure: LabFailure, part: str = LAST) -> None:
+    """Add to a failure of a test of `part` what is known of the cluster."""
     if failure.kind == NOT_IMPLEMENTED:
         return
     cluster.await_news()
-    for text in _unwritten(cluster):
-        if not part or part_of(text) <= part:
-            failure.message, failure.kind = text, NOT_IMPLEMENTED
-            return
-    if failure.witness is None:
+    if text := to_do(cluster, part):
+        failure.message, failure.kind = text, NOT_IMPLEMENTED
+    elif failure.witness is None:
         failure.witness = "\n".join(troubles(cluster)) or None
         failure.kind = BROKEN if failure.witness else failure.kind
 
@@ -45,16 +41,20 @@ def troubles(cluster: Cluster) -> list[str]:
     return [*_of_nodes(cluster), *_on_the_wire(cluster)]
 
 
+def to_do(cluster: Cluster, part: str) -> str:
+    """What nodes came to that is still to be written, if it belongs to `part`, as "lab 3 part C", or to an earlier one.
+
+    What is missing of a later part is a trouble among others: it must not hide what is wrong in this one.
+    """
+    answered = [to_write(_said(frame)) for frame in cluster.network.journal if _raised(frame)]
+    texts = cluster.unwritten() + [text for text in answered if text]
+    return next((text for text in texts if to_write(text)[: len(part)] <= part), "")
+
+
 def to_write(text: str) -> str:
-    """The part of an error's text that says which part of which lab is not written yet; or empty."""
+    """The end of an error's text that begins with the part which is not written yet; or empty."""
     found = _TO_WRITE.search(text)
     return found[0] if found else ""
-
-
-def part_of(text: str) -> str:
-    """The part that such a text names."""
-    found = _TO_WRITE.search(text)
-    return found["part"] if found else ""
 
 
 def while_waiting(cluster: Cluster) -> list[str]:
@@ -69,11 +69,6 @@ def while_waiting(cluster: Cluster) -> list[str]:
         names = ", ".join(node.name for node in living)
         facts.append(f"all threads of {names} slept when it ended: do they wait for each other?")
     return facts
-
-
-def _unwritten(cluster: Cluster) -> list[str]:
-    answered = [to_write(_said(frame)) for frame in cluster.network.journal if _raised(frame)]
-    return cluster.unwritten() + [text for text in answered if text]
 
 
 def _of_nodes(cluster: Cluster) -> Iterator[str]:
