@@ -14,7 +14,8 @@ class LabFailure(AssertionError):
     """The student's code did something else than the claim says.
 
     ``kind`` is free text for the reports; ``NOT_IMPLEMENTED`` marks a starter's body that is still to be
-    written, ``BROKEN`` a program that died, raised, or said what is no answer at all: then no hint of the test's helps. ``witness`` may have many lines. ``trace`` is a path a person can open.
+    written, ``BROKEN`` a program that died, raised, or said what is no answer at all: then no hint of the test's helps.
+    ``witness`` may have many lines. ``trace`` is a path a person can open.
     """
 
     def __init__(

@@ -16,8 +16,7 @@ from harness.explore import Explorer, Schedule
 from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure, TooBusy
 from harness.outputs import keep_output
 from harness.processes.session import Session
-from harness.shapes import oddity
-from harness.troubles import LAST, blame, to_do, to_write, troubles, while_waiting
+from harness.troubles import LAST, blame, first_oddity, to_do, to_write, troubles, while_waiting
 from harness.workspace import Workspace
 from labkit.errors import LabError
 
@@ -48,9 +47,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):
             raise LabFailure(missing, kind=NOT_IMPLEMENTED) from stumble
         for cluster in clusters:
-            for frame in cluster.network.journal:
-                if frame.sender in cluster.nodes and (odd := oddity(frame)):
-                    raise LabFailure(odd, expected="what docs/protocol.md says", kind=BROKEN) from stumble
+            if odd := first_oddity(cluster):
+                raise LabFailure(odd, expected="what docs/protocol.md says", kind=BROKEN) from stumble
         raise
     finally:
         if kept := keep_output(clusters, item.path.parent.parent.name, item.name):

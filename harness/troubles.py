@@ -51,6 +51,12 @@ def to_do(cluster: Cluster, part: str) -> str:
     return next((text for text in texts if to_write(text)[: len(part)] <= part), "")
 
 
+def first_oddity(cluster: Cluster) -> str:
+    """The first message of a node that is not what the protocol says, in words; or empty."""
+    frames = (frame for frame in cluster.network.journal if frame.sender in cluster.nodes)
+    return next((odd for frame in frames if (odd := oddity(frame))), "")
+
+
 def to_write(text: str) -> str:
     """The end of an error's text that begins with the part which is not written yet; or empty."""
     found = _TO_WRITE.search(text)
@@ -86,8 +92,7 @@ def _on_the_wire(cluster: Cluster) -> Iterator[str]:
     if raised := [frame for frame in frames if frame.method in CATALOGUE and _raised(frame)]:
         last = raised[-1]
         yield f"{last.sender} answered {last.method} with {HandlerFailed.code}: {_said(last)}"
-    odd = next((text for frame in frames if (text := oddity(frame))), "")
-    if odd:
+    if odd := first_oddity(cluster):
         yield f"{odd} (docs/protocol.md)"
 
 

@@ -137,9 +137,7 @@ class _Threads:
         total: list[list[Any]] | None = module.ask_all(
             self._rpc.Client(self._context), drawn(), at_once, fold, []
         )
-        if type(total) is not list:
-            raise TypeError(f"ask_all() returned {total!r:.100}, not what the last fold had returned")
-        return total
+        return _folded(total, list)
 
     def count_all(self, server: str, calls: int) -> dict[str, Any]:
         """Counts `calls` outcomes with a fold that lingers between reading the count and writing it back.
@@ -167,12 +165,16 @@ class _Threads:
 
         questions = [module.Question(server, "echo", {"value": number}) for number in range(calls)]
         total = module.ask_all(self._rpc.Client(self._context), questions, calls, fold, 0)
-        if type(total) is not int:
-            raise TypeError(f"ask_all() returned {total!r:.100}, not what the last fold had returned")
-        return {"total": total, "most": most}
+        return {"total": _folded(total, int), "most": most}
 
     def _module(self, name: str) -> Any:
         return importlib.import_module(f"{self._rpc.__name__}.{name}")
+
+
+def _folded(total: Any, kind: type) -> Any:
+    if type(total) is not kind:
+        raise TypeError(f"ask_all() returned {total!r:.100}, not what the last fold had returned")
+    return total
 
 
 def _wake_early(condition: threading.Condition) -> None:

@@ -1,6 +1,6 @@
 """A master alone among scripted chunkservers, and a client that can be any: what tests of lab 2 hold.
 
-    cell = MasterCell(make_cluster(), 3)         # cs1 to cs3 have registered
+    cell = MasterCell(make_cluster(), 3)                 # cs1 to cs3 have registered
     handle = cell.chunk("/f")                            # a file with one chunk
     cell.ask("lease", handle=handle)
 
@@ -127,3 +127,27 @@ class MasterCell:
     def restart(self) -> None:
         self.cluster.restart(MASTER)
         self.report(self.servers)
+
+    def nobody_else(
+        self,
+        lease: Callable[[], dict[str, Any]],
+        primary: StubChunkserver,
+        left: Callable[[], float],
+        *,
+        seen: str,
+        why: str,
+    ) -> None:
+        """Ask for a `lease`: refused, or that of `primary`, as long as seconds of it are `left`."""
+        try:
+            other = lease()
+        except RemoteError as error:
+            expect(error.code == "no_replica", "lease was refused for another reason", seen=str(error))
+            return
+        seconds = left()
+        expect(
+            seconds <= 0 or other["primary"] == primary.name,
+            "two primaries at once",
+            expected=f"nobody but {primary.name} before its lease is over, in {seconds:.1f} s",
+            seen=f"{other}{seen}",
+            why=why,
+        )
