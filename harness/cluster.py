@@ -235,9 +235,10 @@ class Cluster:
             time.sleep(0.002)
 
     def await_news(self) -> None:
-        """The news of a thread's end may come just after its socket's."""
+        """The news of a thread's end may come just after its socket's, and that of an error after its answer."""
         patience = time.monotonic() + 0.1
-        while not any(node.ended_threads for node in self.nodes.values()) and time.monotonic() < patience:
+        nodes = list(self.nodes.values())
+        while not any(node.ended_threads or node.logged for node in nodes) and time.monotonic() < patience:
             time.sleep(0.005)
 
     def unwritten(self) -> list[str]:
@@ -328,6 +329,8 @@ class Cluster:
                 self._notes.append(Note(at, node.name, what, as_map(facts)))
             case {"event": "thread ended", "error": error}:
                 node.ended_threads.append(as_map(error))
+            case {"event": "error logged", "error": error}:
+                node.logged.append(as_map(error))
             case {"event": "exited"}:
                 node.ready.set()
             case _:

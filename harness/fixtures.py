@@ -16,9 +16,18 @@ from harness.explore import Explorer, Schedule
 from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure, TooBusy
 from harness.outputs import keep_output
 from harness.processes.session import Session
-from harness.troubles import LAST, blame, first_oddity, to_do, to_write, troubles, while_waiting
+from harness.troubles import (
+    LAST,
+    blame,
+    first_oddity,
+    handler_failed,
+    to_do,
+    to_write,
+    troubles,
+    while_waiting,
+)
 from harness.workspace import Workspace
-from labkit.errors import LabError
+from labkit.errors import HandlerFailed, LabError
 
 MakeCluster = Callable[..., Cluster]
 MakeExplorer = Callable[..., Explorer]
@@ -47,6 +56,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):
             raise LabFailure(missing, kind=NOT_IMPLEMENTED) from stumble
         for cluster in clusters:
+            cluster.await_news()
+            if isinstance(stumble, HandlerFailed) and (raised := handler_failed(cluster)):
+                said, _, lines = raised.partition("\n")
+                raise LabFailure(said, witness=lines or None, kind=BROKEN) from stumble
             if odd := first_oddity(cluster):
                 raise LabFailure(odd, expected="what docs/protocol.md says", kind=BROKEN) from stumble
         raise

@@ -13,7 +13,7 @@ from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure
 from harness.processes.linux import signal_name
 from harness.processes.session import NodeProcess
 
-MOST_ENDED = 100  # errors kept of a node whose threads go on dying
+MOST_ENDED = 100  # errors kept of a node whose threads go on dying, or that goes on logging them
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ class Node:
     ready: threading.Event = field(default_factory=threading.Event)
     failure: dict[str, Any] | None = None
     ended_threads: deque[dict[str, Any]] = field(  # the latest errors that ended a thread
+        default_factory=lambda: deque(maxlen=MOST_ENDED)
+    )
+    logged: deque[dict[str, Any]] = field(  # the latest errors that it caught and logged
         default_factory=lambda: deque(maxlen=MOST_ENDED)
     )
     expected_to_die: bool = False

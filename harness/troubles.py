@@ -57,6 +57,18 @@ def first_oddity(cluster: Cluster) -> str:
     return next((odd for frame in frames if (odd := oddity(frame))), "")
 
 
+def handler_failed(cluster: Cluster) -> str:
+    """The last handler that raised what it should not have, and where, if that was logged; or empty."""
+    frames = [frame for frame in cluster.network.journal if frame.sender in cluster.nodes]
+    raised = [frame for frame in frames if frame.method in CATALOGUE and _raised(frame)]
+    if not raised:
+        return ""
+    last = raised[-1]
+    said = f"{last.sender} answered {last.method} with {HandlerFailed.code}: {_said(last)}"
+    logged = [error for error in list(cluster.nodes[last.sender].logged) if str(error.get("type")) in said]
+    return f"{said}\n{logged[-1].get('traceback')}" if logged else said
+
+
 def to_write(text: str) -> str:
     """The end of an error's text that begins with the part which is not written yet; or empty."""
     found = _TO_WRITE.search(text)
@@ -88,10 +100,8 @@ def _of_nodes(cluster: Cluster) -> Iterator[str]:
 
 
 def _on_the_wire(cluster: Cluster) -> Iterator[str]:
-    frames = [frame for frame in cluster.network.journal if frame.sender in cluster.nodes]
-    if raised := [frame for frame in frames if frame.method in CATALOGUE and _raised(frame)]:
-        last = raised[-1]
-        yield f"{last.sender} answered {last.method} with {HandlerFailed.code}: {_said(last)}"
+    if raised := handler_failed(cluster):
+        yield raised
     if odd := first_oddity(cluster):
         yield f"{odd} (docs/protocol.md)"
 

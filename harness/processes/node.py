@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import logging
 import os
 import random
 import resource
@@ -36,6 +37,7 @@ from labkit.errors import LabError
 
 LARGEST_FILE = 1 << 30  # bytes one file of a node may have
 THREAD_STACK = 512 * 1024  # a thousand threads must fit
+MOST_LOGGED = 50  # different errors that a node logs and the harness hears of
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Node:
 
     def run(self) -> None:
         threading.excepthook = self._thread_ended
+        logging.getLogger().addHandler(logging.StreamHandler(sys.stderr))
+        logging.getLogger().addHandler(_ErrorsLogged(self._error_logged))
         threading.Thread(target=self._serve, name="harness control", daemon=True).start()
         spec = self._spec
         context = Context(
@@ -113,6 +117,9 @@ class Node:
         threading.__excepthook__(ended)
         if ended.exc_value is not None:
             self._tell({"event": "thread ended", "error": describe(ended.exc_value, self._spec.roots)})
+
+    def _error_logged(self, error: BaseException) -> None:
+        self._tell({"event": "error logged", "error": describe(error, self._spec.roots)})
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:
@@ -163,6 +170,25 @@ class Node:
             os._exit(1)
         except BaseException as error:  # the student's: a SystemExit in a call fails that call
             self._tell({"id": number, "error": describe(error, self._spec.roots)})
+
+
+class _ErrorsLogged(logging.Handler):
+    """Tells of exceptions that the program has caught and logged; of each place in it once."""
+
+    def __init__(self, tell: Callable[[BaseException], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._report = tell
+        self._known: set[tuple[type[BaseException], int]] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return
+        lines = [line for _, line in traceback.walk_tb(error.__traceback__)]
+        known = (type(error), hash(tuple(lines)))
+        if known not in self._known and len(self._known) < MOST_LOGGED:
+            self._known.add(known)
+            self._report(error)
 
 
 def main(spec: NodeSpec, control: socket.socket, parent: int, prepared: bool) -> None:

@@ -31,7 +31,8 @@ class Server:
 
     A handler is called as `handler(**args)`, with `payload=` added when the request has one (so give that
     parameter a default if the payload may be empty), from any number of threads at once. It returns a plain
-    value, or a `Reply` with a payload, or raises a RemoteError to say no.
+    value, or a `Reply` with a payload, or raises a RemoteError to say no. Whatever else it raises is a bug: log it
+    with its traceback, and the grader shows the line, in every lab.
     """
 
     def __init__(self, context: Context, handlers: Mapping[str, Handler]) -> None:
