@@ -44,7 +44,12 @@ class HarnessFault(Exception):
 
 
 class TooBusy(HarnessFault):
-    """A wait ended in vain for want of the processor: nobody's fault, and nothing is shown. See `harness.patience`."""
+    """A wait ended in vain for want of the processor: nobody's fault, and nothing is shown. See `harness.patience`.
+
+    ``known``: what is known of the nodes that were waited for, in words.
+    """
+
+    known = ""
 
 
 _NOT_GIVEN = object()

@@ -14,6 +14,7 @@ import pytest
 from harness.cluster import Cluster
 from harness.explore import Explorer, Schedule
 from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure, TooBusy
+from harness.grading.outcome import DeadlineExceeded
 from harness.outputs import keep_output
 from harness.processes.session import Session
 from harness.troubles import (
@@ -47,11 +48,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         for cluster in clusters:
             blame(cluster, failure, _part(item))
         raise
-    except TooBusy as busy:
+    except (TooBusy, DeadlineExceeded) as late:
         if missing := next(filter(None, (to_do(cluster, _part(item)) for cluster in clusters)), ""):
-            raise LabFailure(missing, kind=NOT_IMPLEMENTED) from busy
+            raise LabFailure(missing, kind=NOT_IMPLEMENTED) from late
         known = [text for cluster in clusters for text in (*troubles(cluster), *while_waiting(cluster))]
-        raise TooBusy("\nbut: ".join([str(busy), *known])) from busy
+        late.known = "\n".join(known)
+        raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LabError) as stumble:
         if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):
             raise LabFailure(missing, kind=NOT_IMPLEMENTED) from stumble

@@ -84,8 +84,9 @@ def test_what_a_busy_machine_ends_is_an_error_and_no_failure(tmp_path: Path) -> 
     starved = DeadlineExceeded("did not finish")
     starved.starved = True
     for error in (TooBusy("this machine was too busy"), starved):
+        error.known = "all threads of cs1 slept"
         outcome = judge(error, tmp_path, "call")
-        assert (outcome.status, outcome.kind) == (Status.ERROR, BUSY)
+        assert (outcome.status, outcome.kind, outcome.witness) == (Status.ERROR, BUSY, error.known)
     assert judge(DeadlineExceeded("did not finish"), tmp_path, "call").status is Status.TIMEOUT
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from harness.cluster import MOST_NOTES, Cluster
 from harness.failures import BROKEN, NOT_IMPLEMENTED, HarnessFault, LabFailure
+from harness.fixtures import CLUSTERS, pytest_runtest_call
+from harness.grading.outcome import DeadlineExceeded
 from harness.network.faults import Aim
 from harness.network.frame import GLIMPSE, encode
 from harness.network.raw import RawPeer
@@ -141,6 +143,27 @@ def test_a_failure_hears_of_threads_that_died(cluster: Cluster, error: str, kind
     with pytest.raises(LabFailure) as raised:
         cluster.until(lambda: False, "it", patience=0.01 if kind == BROKEN else 60.0)
     assert "it did not happen" in raised.value.message
+
+
+@pytest.mark.parametrize("error", ["NotImplementedError", "KeyError"])
+def test_a_test_that_ends_late_is_told_of_its_nodes(
+    cluster: Cluster, request: pytest.FixtureRequest, error: str
+) -> None:
+    message = "lab 1 part A: a hint"
+    cluster.nodes["node"].ended_threads.append({"type": error, "message": message, "traceback": error})
+    request.node.stash[CLUSTERS] = [cluster]
+    called = pytest_runtest_call(request.node)
+    next(called)
+    with pytest.raises((LabFailure, DeadlineExceeded)) as raised:
+        called.throw(DeadlineExceeded("did not finish"))
+    if error == "NotImplementedError":
+        assert isinstance(raised.value, LabFailure) and raised.value.message == message
+    else:
+        assert isinstance(raised.value, DeadlineExceeded)
+        assert (
+            raised.value.known
+            == "a thread of node died of this:\nKeyError\nall threads of node slept when it ended: do they wait for each other?"
+        )
 
 
 def test_a_thread_that_dies_is_told_to_the_cluster(cluster: Cluster) -> None:

@@ -36,10 +36,12 @@ class Status(enum.Enum):
 class DeadlineExceeded(BaseException):
     """A test ran out of time. Not an ``Exception``, so that no test swallows it by mistake.
 
-    ``starved``: the processor was withheld for most of that time, so it shows nothing.
+    ``starved``: the processor was withheld for most of that time, so it shows nothing. ``known``: what is known of the
+    test's nodes, in words.
     """
 
     starved = False
+    known = ""
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,22 @@ def judge(error: BaseException, tests: Path, phase: str) -> Outcome:
     if isinstance(error, LabFailure):
         return _lab_failure(error, where)
     if isinstance(error, TooBusy) or (isinstance(error, DeadlineExceeded) and error.starved):
-        return Outcome(Status.ERROR, clean(error, lines=12), kind=BUSY, where=where, why=_BUSY_WHY)
+        return Outcome(
+            Status.ERROR,
+            clean(error, lines=12),
+            kind=BUSY,
+            where=where,
+            witness=clean(error.known, lines=12),
+            why=_BUSY_WHY,
+        )
     if isinstance(error, DeadlineExceeded):
-        return Outcome(Status.TIMEOUT, one_line(error), where=where, seen=source and f"still in: {source}")
+        return Outcome(
+            Status.TIMEOUT,
+            one_line(error),
+            where=where,
+            seen=source and f"still in: {source}",
+            witness=clean(error.known, lines=12),
+        )
     if isinstance(error, pytest.skip.Exception):
         return Outcome(Status.MISSING, f"skipped, so nothing was shown: {one_line(error)}", where=where)
     if isinstance(error, pytest.fail.Exception) and phase == "call":
