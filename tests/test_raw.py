@@ -160,10 +160,7 @@ def test_a_test_that_ends_late_is_told_of_its_nodes(
         assert isinstance(raised.value, LabFailure) and raised.value.message == message
     else:
         assert isinstance(raised.value, DeadlineExceeded)
-        assert (
-            raised.value.known
-            == "a thread of node died of this:\nKeyError\nall threads of node slept when it ended: do they wait for each other?"
-        )
+        assert raised.value.known.startswith("a thread of node died of this:\nKeyError")
 
 
 def test_a_thread_that_dies_is_told_to_the_cluster(cluster: Cluster) -> None:
