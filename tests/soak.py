@@ -35,13 +35,16 @@ from harness.workspace import LABS
 KIT = Path(__file__).resolve().parent.parent
 ROUND = 5  # runs of each test by one grader
 BUSY = "this machine was too busy"
+HOGS = (8, 8, 40)  # for each core, in a slow phase
+MIGRATED = 0.05  # of all pauses
 HOG = "while os.getppid() =="  # however we end, it ends too
 RECORD = KIT / "docs" / "soak.md"
 HEAD = """# How often the reference passed
 
 Written by `python -m tests.soak --record`, which adds its runs to what is here. Under load: both cores busy all the time,
-slow phases, and processes that stand still. Busy: ended for want of the processor, an error that says nothing about
-anybody's code. Delete this page to count anew when a graded test, the harness or the reference changes in what it does.
+slow phases of up to eighty busy loops, and processes that stand still, one or all. Busy: ended for want of the processor,
+an error that says nothing about anybody's code. Delete this page to count anew when a graded test, the harness or the
+reference changes in what it does.
 
 | graded test | runs | of them under load | false failures | busy |
 |---|---|---|---|---|
@@ -132,12 +135,12 @@ def document(counts: dict[str, Count]) -> str:
 
 @contextmanager
 def load(rng: random.Random) -> Generator[None]:
-    """Both cores busy all the time, eight times as many hogs in slow phases, and processes of ours that stand still."""
+    """Both cores busy all the time, many times as many hogs in slow phases, and processes of ours that stand still."""
     cores = len(os.sched_getaffinity(0))
     hogs = [_hog() for _ in range(cores)]
     over = threading.Event()
     threads = [
-        threading.Thread(target=_slow_phases, args=(over, 8 * cores, random.Random(rng.random()))),
+        threading.Thread(target=_slow_phases, args=(over, cores, random.Random(rng.random()))),
         threading.Thread(target=_pauses, args=(over, random.Random(rng.random()))),
     ]
     try:
@@ -161,25 +164,31 @@ def _end(hog: subprocess.Popen[bytes]) -> None:
     hog.wait()
 
 
-def _slow_phases(over: threading.Event, count: int, rng: random.Random) -> None:
+def _slow_phases(over: threading.Event, cores: int, rng: random.Random) -> None:
     while not over.wait(rng.uniform(2.0, 8.0)):
-        hogs = [_hog() for _ in range(count)]
+        hogs = [_hog() for _ in range(cores * rng.choice(HOGS))]
         over.wait(rng.uniform(0.5, 3.0))
         for hog in hogs:
             _end(hog)
 
 
 def _pauses(over: threading.Event, rng: random.Random) -> None:
-    """Stop graders and nodes for a moment, one at a time, as a machine does that swaps."""
+    """Stop graders and nodes for a moment, one of them as a machine does that swaps, or all, as one that is migrated."""
     while not over.wait(rng.uniform(0.1, 1.0)):
         below = [pid for pid in descendants(os.getpid()) if not _is_hog(pid)]
         if not below:
             continue
-        pid = rng.choice(below)
+        everybody = rng.random() < MIGRATED
+        stopped = below if everybody else [rng.choice(below)]
+        _signal(stopped, signal.SIGSTOP)
+        time.sleep(rng.uniform(0.02, 3.0 if everybody else 0.8))
+        _signal(stopped, signal.SIGCONT)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(rng.uniform(0.02, 0.8))
-            os.kill(pid, signal.SIGCONT)
+            os.kill(pid, number)
 
 
 def _is_hog(pid: int) -> bool:
