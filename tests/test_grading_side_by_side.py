@@ -25,6 +25,7 @@ from harness.grading.events import (
     to_bytes,
 )
 from harness.grading.outcome import Outcome, Status
+from harness.grading.runner import MOST_AGAIN
 from harness.grading.score import Attempt
 from tests.test_grading_fake import FakeKit, results_of
 
@@ -82,6 +83,44 @@ def test_a_worker_that_is_killed_costs_one_test_and_is_replaced(kit: FakeKit, jo
     assert statuses == {"test_first": "passed", "test_killed": "error", "test_last": "passed"}
     assert "killed from outside (SIGKILL)" in results_of(report)["test_killed"]["message"]
     assert report["run"].returncode == 2
+
+
+_STARVED = """
+from pathlib import Path
+from harness.failures import TooBusy
+def starve(name, times):
+    with Path(os.environ["PLACE"], name).open("a") as log:
+        log.write("x")
+        if log.tell() <= times:
+            raise TooBusy("this machine was too busy")
+def test_once(): starve("once", 1)
+def test_twice(): starve("twice", 2)
+def test_never(): starve("never", 0)
+""" + "\n".join(f"def test_{number}(): starve('{number}', 9)" for number in range(MOST_AGAIN))
+
+
+def test_the_few_tests_that_were_starved_are_run_once_more(kit: FakeKit) -> None:
+    names = ["test_once", "test_twice", "test_never"]
+    kit.lab("lab01", {"A": dict.fromkeys(names, 1)}, _STARVED)
+
+    report = kit.graded("lab01", PLACE=str(kit.root))
+
+    statuses = {name: test["status"] for name, test in results_of(report).items()}
+    assert statuses == {"test_once": "passed", "test_twice": "error", "test_never": "passed"}
+    assert (report["score"], report["run"].returncode) == (2, 2)
+    runs = [(kit.root / name).read_text() for name in ("once", "twice", "never")]
+    assert runs == ["xx", "xx", "x"]
+
+
+@pytest.mark.parametrize(("repeat", "more"), [(2, 0), (1, MOST_AGAIN)], ids=["repeated", "many"])
+def test_what_is_repeated_or_hopeless_is_not_run_once_more(kit: FakeKit, repeat: int, more: int) -> None:
+    names = ["test_once", *(f"test_{number}" for number in range(more))]
+    kit.lab("lab01", {"A": dict.fromkeys(names, 1)}, _STARVED)
+
+    report = kit.graded("lab01", "--repeat", repeat, PLACE=str(kit.root))
+
+    assert results_of(report)["test_once"]["status"] == "error"
+    assert (kit.root / "once").read_text() == "x" * repeat
 
 
 _HOLDING = """

@@ -11,9 +11,10 @@ import os
 import signal
 import time
 import traceback
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from types import FrameType
@@ -23,12 +24,14 @@ from harness.grading.events import Attempted, Ended, Event, Fault, Started, from
 from harness.grading.guard import STOPPING, TEARDOWN_SECONDS
 from harness.grading.ledger import Ledger, Watcher
 from harness.grading.manifest import LabManifest
+from harness.grading.outcome import BUSY
 from harness.grading.plugin import Settings
 from harness.grading.score import Report, tally
 from harness.grading.worker import Turns, work
 from harness.processes import linux
 
 MOST_JOBS = 4
+MOST_AGAIN = 5  # tests; if more were starved of the processor, another try would hardly end better
 MOST_BYTES = 1 << 24  # of one message of a worker
 _LOST = "the process that ran this test was killed from outside ({}): not by the kit"
 
@@ -49,8 +52,28 @@ def grade(
     """Run the tests of the manifests and report. ``selected`` says that not all of them were asked for.
 
     Must be called in the main thread of a process without others. Never raises for what a test or a student
-    does; an interruption is reported in ``Report.interrupted``.
+    does; an interruption is reported in ``Report.interrupted``. The few tests that were starved of the processor
+    are run once more, one after the other, and that counts.
     """
+    report = _grade(kit, manifests, settings, watcher, selected)
+    starved = frozenset(test.test.key for test in report.tests if test.outcome and test.outcome.kind == BUSY)
+    if not 0 < len(starved) <= MOST_AGAIN or report.interrupted or settings.repeat > 1:
+        return report
+    again = [manifest.only(starved) for manifest in manifests]
+    second = _grade(kit, [one for one in again if one.parts], replace(settings, jobs=1), watcher, selected)
+    results = {one.test.key: one for one in (*report.tests, *second.tests)}
+    return replace(
+        report,
+        labs=tuple(tally(manifest, results) for manifest in manifests),
+        faults=report.faults + second.faults,
+        covered=Counter(report.covered) + Counter(second.covered),
+        interrupted=second.interrupted,
+    )
+
+
+def _grade(
+    kit: Path, manifests: Sequence[LabManifest], settings: Settings, watcher: Watcher, selected: bool
+) -> Report:
     ledger = Ledger(manifests, settings, watcher)
     crew = _Crew(kit, manifests, settings, ledger)
     if any(one.tests and one.directory.is_dir() for one in manifests):
