@@ -18,6 +18,7 @@ from harness.checker.evidence import Evidence
 from harness.checker.guarantees import BASE, STRICT
 from harness.checker.models import DEMANDS, lattice, models, name
 from harness.history import History
+from harness.patience import longest
 
 HISTORIES = Path(__file__).parent / "histories"
 GOOD = sorted((HISTORIES / "ok").glob("*.jsonl"))
@@ -357,7 +358,12 @@ def test_closed_pipe_keeps_the_status() -> None:
     os.close(reading)
     command = [sys.executable, "-m", "harness.checker", str(HISTORIES / "bad" / "order-cycle.jsonl")]
     done = subprocess.run(
-        command, stdout=writing, stderr=subprocess.PIPE, cwd=HISTORIES.parents[1], check=False, timeout=60
+        command,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        cwd=HISTORIES.parents[1],
+        check=False,
+        timeout=longest(60),
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from harness.patience import longest
 from tests.leftovers import left
 from tests.soak import BUSY
 
@@ -174,7 +175,10 @@ def test_a_package_without_init_is_missed_by_name(tmp_path: Path) -> None:
 )
 def test_usage_errors_are_one_sentence(arguments: list[str], says: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-I", str(KIT / "grader.py"), *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", str(KIT / "grader.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=longest(60),
     )
     printed = done.stdout + done.stderr
     assert done.returncode == 2, printed

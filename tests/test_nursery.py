@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster import Cluster
+from harness.patience import longest
 from harness.processes.session import Forker, Session
 from harness.workspace import Workspace
 
@@ -80,7 +81,7 @@ def test_definitions_are_pure(text: str) -> None:
 def watched(text: str) -> str:
     program = _WATCHED.format(kit=str(KIT), text=text)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=longest(60)
     )
     return done.stdout.strip()
 

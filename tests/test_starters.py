@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.grading.manifest import load
+from harness.patience import longest
 from tools import starters
 
 KIT = Path(__file__).resolve().parent.parent
@@ -178,6 +179,6 @@ def test_starters_of_this_kit_can_be_imported(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=longest(60),
         )
         assert done.returncode == 0, done.stderr

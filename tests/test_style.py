@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from harness.patience import longest
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -35,7 +37,7 @@ def run(arguments: list[str], *paths: Path) -> subprocess.CompletedProcess[str]:
             pytest.fail(missing)
         pytest.skip(missing)
     command = [sys.executable, "-m", *arguments, *map(str, paths)]
-    return subprocess.run(command, cwd=KIT, capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, cwd=KIT, capture_output=True, text=True, timeout=longest(60))
 
 
 @pytest.mark.parametrize("check", CHECKS)
