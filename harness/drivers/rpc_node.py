@@ -118,7 +118,10 @@ class _RpcNode:
         payload: bytes = b"",
         at_most_once: bool = True,
         policy: dict[str, Any] | None = None,
+        zeros: int = 0,
     ) -> dict[str, Any]:
+        """`zeros`: a payload of that many instead."""
+        payload = bytes(zeros) if zeros else payload
         client = self._own_client()
         chosen = self._rpc.RetryPolicy(**policy) if policy else None
         reply = client.call(server, method, args, payload, at_most_once=at_most_once, policy=chosen)

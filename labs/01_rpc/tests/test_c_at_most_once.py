@@ -203,6 +203,7 @@ def test_restarted_server_runs_nothing_twice(cluster: Cluster) -> None:
     )
     after = calls.outcome("add", {"key": "new"})
     expect(after.get("value") == 1, "after a restart of the server new calls fail", expected=1, seen=after)
+    surely_not_run(calls)
     with RawPeer(cluster.network).connect("server") as server:
         epoch = server.hello(CLIENT)
         reply = server.call("add", {"key": "old"}, xid=(CLIENT, 1), epoch=epoch ^ 1)
@@ -211,6 +212,28 @@ def test_restarted_server_runs_nothing_twice(cluster: Cluster) -> None:
         "a request with the epoch of another life was not refused",
         expected="the error session_lost, and no run",
         seen=f"{reply}, after {calls.ran('old')} runs",
+    )
+
+
+def surely_not_run(calls: Calls) -> None:
+    """The next life of a server, and a client that knows only the life before."""
+    calls.cluster.restart("server")
+    # Whatever connection the client still has is replaced for this call, which names no epoch.
+    calls.finish(calls.begin("echo", {"value": "still there?"}, at_most_once=False))
+    outcome = calls.outcome("add", {"key": "fresh"})
+    sent = [frame for frame in calls.requests("add") if frame.header.get("args") == {"key": "fresh"}]
+    expect(
+        outcome.get("value") == 1,
+        "a call that surely never ran was not sent anew: its only transmission had been refused with session_lost",
+        expected="rpc.hello, the same XID under the new epoch, and the answer 1: the caller notices nothing",
+        seen=f"{outcome}, after {len(sent)} transmissions",
+        why="after every restart each client would be told of a call that it may have run, and know better",
+    )
+    expect(
+        calls.ran("fresh") == 1 and len({frame.xid for frame in sent}) == 1,
+        "a call that was sent anew under another epoch was not the same call",
+        expected="1 run, and the same XID in every transmission",
+        seen=f"{calls.ran('fresh')} runs, and the XIDs {[frame.header.get('xid') for frame in sent]}",
     )
 
 
