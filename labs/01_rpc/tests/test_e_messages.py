@@ -187,5 +187,7 @@ def test_odd_transfers_are_refused(cluster: Cluster) -> None:
     check_books(cluster, "client", opening, "after transfers that are none")
     cluster.restart("bank")
     answers = cluster.call("client", "transfers", server="bank", transfers=[["alice", "bob", 1]])
-    expect(answers == [True], "after transfers that are none a real one failed", expected=[True], seen=answers)
+    expect(
+        answers == [True], "after transfers that are none a real one failed", expected=[True], seen=answers
+    )
     check_books(cluster, "client", {"alice": 99, "bob": 51}, "after a restart, and a transfer of 1")
