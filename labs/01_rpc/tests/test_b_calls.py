@@ -187,6 +187,7 @@ def test_broken_connection_is_replaced(cluster: Cluster) -> None:
     )
     broken = Cut(Aim("echo", "reply", times=None), "before")
     cluster.network.add(broken)
+    before = len(calls.requests("echo"))
     pending = calls.begin("echo", at_most_once=False, policy={**ONE_BY_ONE, "attempts": 3})
     cluster.until(lambda: pending.done or broken.aim.hits > 0, "the first attempt")
     outcome = calls.finish(pending)
@@ -196,6 +197,14 @@ def test_broken_connection_is_replaced(cluster: Cluster) -> None:
         expected="ConnectionLost, definite False",
         seen=outcome,
         why="the request arrived and ran: only the caller cannot know",
+    )
+    times = [frame.time for frame in calls.requests("echo")[before:]]
+    expect(
+        len(times) < 3 or times[-1] - times[0] >= ONE_BY_ONE["longest"],
+        "all attempts of a call were made at once, because its connection broke each time",
+        expected="an attempt that ends early waits for the end of its time before the next",
+        seen=f"{len(times)} transmissions within {times[-1] - times[0]:g} s" if times else "",
+        why="a server that is just about to start again is stormed, and the call is over before it has",
     )
 
 
