@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from harness.drivers.program import Commands, Packages
@@ -16,36 +18,55 @@ def start(context: Context, packages: Packages) -> Commands:
     """Serves a bank when the config has its opening balances under "opening"; "slow_sync": real seconds of a sync."""
     bank: Any = importlib.import_module(f"{packages['rpc'].__name__}.bank")
     if "opening" in context.config:
-        disk = _SlowDisk(context.disk, context.config.get("slow_sync", 0))
+        disk = _OddDisk(context.disk, context.config.get("slow_sync", 0))
         bank.Bank(dataclasses.replace(context, disk=disk), context.config["opening"]).start()
+        return {**_BankUser(context, bank).commands(), "fail_next_write": disk.fail_next_write}
     return _BankUser(context, bank).commands()
 
 
-class _SlowDisk:
-    """The node's disk, whose files take their time to sync: whatever else may run meanwhile does."""
+class _OddDisk:
+    """The node's disk, whose files take their time to sync: whatever else may run meanwhile does. A write may be told to fail."""
 
     def __init__(self, disk: Any, seconds: float) -> None:
         self._disk = disk
-        self._seconds = seconds
+        self.seconds = seconds
+        self.fails = False
+
+    def fail_next_write(self) -> None:
+        """Half of it will be written, and then it raises OSError."""
+        self.fails = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._disk, name)
 
     def open(self, name: str, *, create: bool = False) -> Any:
-        file = self._disk.open(name, create=create)
-        return _SlowFile(file, self._seconds) if self._seconds else file
+        return _OddFile(self._disk.open(name, create=create), self)
 
 
-class _SlowFile:
-    def __init__(self, file: Any, seconds: float) -> None:
+class _OddFile:
+    def __init__(self, file: Any, disk: _OddDisk) -> None:
         self._file = file
-        self._seconds = seconds
+        self._disk = disk
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
+    def append(self, data: Any) -> int:
+        return self._write(data, self._file.append)
+
+    def pwrite(self, offset: int, data: Any) -> None:
+        self._write(data, lambda part: self._file.pwrite(offset, part))
+
+    def _write(self, data: Any, write: Callable[[Any], Any]) -> Any:
+        if not self._disk.fails:
+            return write(data)
+        self._disk.fails = False
+        write(bytes(data)[: len(data) // 2])
+        raise OSError(errno.EIO, "the disk has written only a part of it")
+
     def sync(self) -> None:
-        time.sleep(self._seconds)
+        if self._disk.seconds:
+            time.sleep(self._disk.seconds)
         self._file.sync()
 
 

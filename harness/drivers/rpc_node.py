@@ -25,6 +25,7 @@ class _RpcNode:
         self._rpc = rpc
         self._ran: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._words: list[str] = []
         self._gates: dict[str, threading.Event] = {}
         self._client: Any = None
         self._server: Any = None
@@ -81,11 +82,16 @@ class _RpcNode:
             self._count("fill")
             return [number, "x" * size]
 
+        def note_down(word: str) -> list[str]:
+            """Answers with all words so far: the very list that later calls go on with."""
+            self._words.append(word)
+            return self._words
+
         def relay(server: str, method: str, args: dict[str, Any]) -> Any:
             """Calls another server with this node's own client, while its caller waits."""
             return self._own_client().call(server, method, args).value
 
-        handlers = (echo, add, wait_at_gate, refuse, crash, stumble, answer_oddly, fill, relay)
+        handlers = (echo, add, wait_at_gate, refuse, crash, stumble, answer_oddly, fill, note_down, relay)
         return {handler.__name__: handler for handler in handlers}
 
     def _count(self, key: str) -> int:
@@ -118,7 +124,10 @@ class _RpcNode:
         payload: bytes = b"",
         at_most_once: bool = True,
         policy: dict[str, Any] | None = None,
+        zeros: int = 0,
     ) -> dict[str, Any]:
+        """`zeros`: a payload of that many instead."""
+        payload = bytes(zeros) if zeros else payload
         client = self._own_client()
         chosen = self._rpc.RetryPolicy(**policy) if policy else None
         reply = client.call(server, method, args, payload, at_most_once=at_most_once, policy=chosen)

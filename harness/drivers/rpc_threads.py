@@ -40,6 +40,7 @@ class _Threads:
             "ask_all": self.ask_all,
             "asked": lambda: self._asked,
             "count_all": self.count_all,
+            "stumble": self.stumble,
         }
 
     # ---- the queue
@@ -167,8 +168,36 @@ class _Threads:
         total = module.ask_all(self._rpc.Client(self._context), questions, calls, fold, 0)
         return {"total": _folded(total, int), "most": most}
 
+    def stumble(self, server: str, where: str, calls: int, at_once: int) -> str:
+        """ask_all, when the "fold" raises, drawing the "question" does, or an "argument" cannot be sent, at the third."""
+        module = self._module("fan_out")
+
+        def drawn() -> Any:
+            for number in range(calls):
+                if where == "question" and number == 2:
+                    raise _Stumbled
+                value = {1, 2} if where == "argument" and number == 2 else number
+                yield module.Question(server, "echo", {"value": value})
+
+        def fold(count: int, question: Any, outcome: Any) -> int:
+            if where == "fold" and count == 2:
+                raise _Stumbled
+            return count + 1
+
+        try:
+            total = module.ask_all(self._rpc.Client(self._context), drawn(), at_once, fold, 0)
+        except _Stumbled:
+            return "it came out"
+        except (TypeError, ValueError) as error:
+            return "it came out" if where == "argument" else repr(error)
+        return f"ask_all returned {total!r:.100}"
+
     def _module(self, name: str) -> Any:
         return importlib.import_module(f"{self._rpc.__name__}.{name}")
+
+
+class _Stumbled(Exception):
+    """A bug in the program that asks."""
 
 
 def _folded(total: Any, kind: type) -> Any:

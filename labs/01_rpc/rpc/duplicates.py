@@ -11,8 +11,9 @@ acknowledged the answer is refused. Source: Birrell and Nelson 1984 §3.2; RFC 5
 Invariant: RUN is given at most once for a (client, seq), as long as the client is remembered.
 Bound: `ack` raises the client's watermark and drops the answers below it, so a client costs its calls in
 flight. A client that vanished costs a few hundred bytes and its last answers; when there are more than
-`max_clients`, those silent for more than `keep` seconds are forgotten altogether. That is the price of
-bounded memory: a duplicate that the network held back longer than `keep` could then run again.
+`max_clients`, those silent for more than `keep` seconds, with no call running, are forgotten altogether.
+Nobody else is, and no new client is turned away. That is the price of bounded memory: a duplicate that the
+network held back longer than `keep` could then run again.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ class DuplicateTable(Generic[Answer]):
         """A transmission of call (client, seq) arrived, acknowledging every seq <= ack: what to do with it.
 
         Acknowledged answers are dropped first; a late, smaller ack changes nothing. Asking again after
-        WAIT is right and never gives RUN. `now` is seconds of the node's clock.
+        WAIT is right and never gives RUN. `now` is seconds of the node's clock. A client that is new takes
+        the place of those that the module's docstring says are forgotten.
         """
         raise NotImplementedError(
-            "lab 1 part C: raise the watermark and drop what is below it; then the table in the "
-            "module's docstring"
+            "lab 1 part C: forget who is silent, raise the watermark, drop what is below it; then the "
+            "table above"
         )
 
     def finish(self, client: int, seq: int, answer: Answer) -> None:

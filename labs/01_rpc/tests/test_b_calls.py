@@ -9,7 +9,9 @@ from harness.cluster import CallRefused, Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Cut
+from harness.network.raw import RawPeer
 
+MUCH = 32 << 20  # bytes that all buffers between two nodes together do not hold
 ONE_BY_ONE: dict[str, Any] = {"first_timeout": 20.0, "factor": 1.0, "longest": 20.0, "jitter": 0.0}
 
 
@@ -95,6 +97,27 @@ def test_silence_ends_in_a_timeout(cluster: Cluster) -> None:
             why=f"the handler ran {calls.ran('x') - ran} times, which the client cannot know: a lost request and a "
             "lost reply look the same to it",
         )
+    nobody_reads(calls)
+
+
+def nobody_reads(calls: Calls) -> None:
+    """A request of which a part is in everybody's buffers, and no more can be sent."""
+    deaf = RawPeer(calls.cluster.network, "deaf")
+    deaf.listen()  # it never accepts; the system connects all the same
+    policy = {**ONE_BY_ONE, "attempts": 2}
+    pending = calls.begin("echo", server="deaf", zeros=MUCH, at_most_once=False, policy=policy)
+    calls.pass_time(
+        lambda: pending.done,
+        f"the end of a call of 2 attempts, 20 s each, whose server takes no more bytes of a request of {MUCH >> 20} MiB,",
+    )
+    deaf.close()
+    outcome = calls.cluster.result("client", pending)
+    expect(
+        outcome.get("error") in ("Unreachable", "CallTimeout", "ConnectionLost"),
+        "a call whose request was never taken to its last byte ended wrongly",
+        expected="Unreachable: half a request never runs",
+        seen=outcome,
+    )
 
 
 @claim(
@@ -164,6 +187,7 @@ def test_broken_connection_is_replaced(cluster: Cluster) -> None:
     )
     broken = Cut(Aim("echo", "reply", times=None), "before")
     cluster.network.add(broken)
+    before = len(calls.requests("echo"))
     pending = calls.begin("echo", at_most_once=False, policy={**ONE_BY_ONE, "attempts": 3})
     cluster.until(lambda: pending.done or broken.aim.hits > 0, "the first attempt")
     outcome = calls.finish(pending)
@@ -173,6 +197,14 @@ def test_broken_connection_is_replaced(cluster: Cluster) -> None:
         expected="ConnectionLost, definite False",
         seen=outcome,
         why="the request arrived and ran: only the caller cannot know",
+    )
+    times = [frame.time for frame in calls.requests("echo")[before:]]
+    expect(
+        len(times) < 3 or times[-1] - times[0] >= ONE_BY_ONE["longest"],
+        "all attempts of a call were made at once, because its connection broke each time",
+        expected="an attempt that ends early waits for the end of its time before the next",
+        seen=f"{len(times)} transmissions within {times[-1] - times[0]:g} s" if times else "",
+        why="a server that is just about to start again is stormed, and the call is over before it has",
     )
 
 

@@ -14,6 +14,7 @@ from harness.processes.session import Pending
 
 SERVERS = tuple(f"s{number}" for number in range(1, 9))
 GLANCE = 0.05
+MANY = 40  # questions, and the third goes wrong
 
 
 @claim(
@@ -110,3 +111,31 @@ def test_no_update_is_lost(cluster: Cluster) -> None:
         expected="one at a time, as its docstring promises to whoever writes a fold",
         seen=seen["most"],
     )
+
+
+@claim(
+    "What a fold, a question or a call raises ends ask_all, and comes out of it",
+    hint="catch it in the thread where it happens, close the queue to wake the others, join them all, and raise it then",
+    read="labs/01_rpc/README.md#part-d-threads",
+)
+def test_what_goes_wrong_comes_out(cluster: Cluster) -> None:
+    cluster.add("asker", "threads")
+    calls = Calls(cluster, clients=())
+    for where, what in (
+        ("fold", "a fold that raises"),
+        ("question", "an iterable of questions that raises"),
+        ("argument", "a question whose argument cannot be sent"),
+    ):
+        for at_once in (1, 4):
+            pending = cluster.begin(
+                "asker", "stumble", server="server", where=where, calls=MANY, at_once=at_once
+            )
+            calls.pass_time(lambda pending=pending: pending.done, f"the end of ask_all after {what}")
+            seen = cluster.result("asker", pending)
+            expect(
+                seen == "it came out",
+                f"ask_all did not pass on what came of {what}, with at_once={at_once}",
+                expected="the exception comes out of ask_all, when what was under way has ended",
+                seen=seen,
+                why="whoever asked believes the total, and knows nothing of the bug",
+            )

@@ -15,6 +15,9 @@ from harness.network.raw import RawPeer
 from harness.outside import sockets, threads
 from harness.patience import Deadline
 
+LONG = 1_000_000  # bytes of an answer
+UNREAD = 30  # such answers: more than all buffers between two nodes together hold
+GLANCE = 0.05
 PATIENCE = 10.0  # seconds of patience in which threads have ended that need only notice the end of a stream
 
 
@@ -165,7 +168,7 @@ def wait_for_ends(cluster: Cluster, node: str, before: tuple[int, int], when: st
 
 @claim(
     "Whoever sends rubbish loses his connection, and nobody else loses anything",
-    hint="catch MalformedFrame and OSError around one connection's loop, and close the socket in a finally",
+    hint="catch MalformedFrame and OSError around one connection's loop, close the socket in a finally, hold no lock while sending",
     read="labs/01_rpc/README.md#part-d-threads",
 )
 def test_rubbish_costs_its_sender_only(cluster: Cluster) -> None:
@@ -173,6 +176,10 @@ def test_rubbish_costs_its_sender_only(cluster: Cluster) -> None:
     tester = RawPeer(cluster.network)
     half = tester.connect("server")
     half.send(encode({"method": "echo"}, b"payload")[:-1])
+    deaf = tester.connect("server")
+    for number in range(UNREAD):
+        deaf.request("fill", {"number": number, "size": LONG}, xid=(2, number))
+    cluster.await_quiet(restless=GLANCE)  # until its answers are in everybody's way
     for what, rubbish in (
         ("text", b"GET / HTTP/1.1\r\n\r\n"),
         ("a frame of gigabytes", struct.pack(">II", 0xFFFFFFFF, 0xFFFFFFFF)),
@@ -199,11 +206,12 @@ def test_rubbish_costs_its_sender_only(cluster: Cluster) -> None:
     call = calls.begin("add", {"key": "k"})
     expect(
         call.wait(IMPATIENT) and value_of("add", cluster.result("client", call)) == 1,
-        "after other peers had sent rubbish, stopped in the middle of a frame, or vanished, a call went wrong",
+        "after other peers had sent rubbish, stopped in the middle of a frame, read no answers, or vanished, a call went wrong",
         expected="an answer",
         seen=call.message,
     )
     half.close()
+    deaf.close()
 
 
 @claim(
@@ -232,6 +240,13 @@ def test_stopping_leaves_nothing_behind(cluster: Cluster) -> None:
             "closing a client did not end a call under way as it should",
             expected="ConnectionLost, definite False: it was sent, and nobody knows",
             seen=outcome,
+        )
+        late = calls.outcome("echo", client="other")
+        expect(
+            late.get("error") == "Unreachable",
+            "a client that had been closed went on calling",
+            expected="Unreachable: after close it makes no connection",
+            seen=late,
         )
         cluster.call("server", "open_gate", name="g")
         cluster.call("server", "stop")

@@ -210,6 +210,47 @@ def check(server: RawConnection, request: list[int], transfer: list[Any], done: 
 
 
 @claim(
+    "A write that fails half-way costs its own transfer, and none that is answered later",
+    hint="behind a record that failed nothing can be read again: append nothing more until it has been cut off, or refuse",
+    read="labs/01_rpc/README.md#part-e-exactly-once",
+)
+def test_failed_write_costs_no_other_transfer(cluster: Cluster) -> None:
+    bank(cluster, "bank")
+    tester = RawPeer(cluster.network)
+    with tester.connect("bank") as server:
+        check(server, [7, 1], ["alice", "bob", 1], True, "a first transfer")
+        cluster.call("bank", "fail_next_write")
+        failed = server.call("transfer", arguments([7, 2], ["alice", "bob", 2]), xid=(7, 2))
+        expect(
+            "error" in failed,
+            "a transfer was answered though it could not be written",
+            expected="an error, handler_failed for one: nobody knows what is on the disk",
+            seen=failed,
+        )
+        later = server.call("transfer", arguments([8, 1], ["alice", "bob", 4]), xid=(8, 1))
+        expect(
+            later.get("result") == {"done": True} or "error" in later,
+            "a transfer after a write that failed was answered wrongly",
+            expected="{'done': True}, or an error if the bank must be started again first",
+            seen=later,
+        )
+    cluster.restart("bank")
+    with tester.connect("bank") as server:
+        seen = server.call("balances", xid=(1, 0)).get("result")
+        # Those that failed may have happened or not; whatever was answered has.
+        happened = [
+            1 + second + 4 * third for second in (0, 2) for third in ((1,) if "result" in later else (0, 1))
+        ]
+        expect(
+            seen in [{"alice": 100 - moved, "bob": moved} for moved in happened],
+            "a transfer that was answered is lost, because an earlier write had failed half-way",
+            expected=f"bob has one of {happened}: every transfer that was answered, and perhaps those that were not",
+            seen=seen,
+            why="records behind half a record are never read again",
+        )
+
+
+@claim(
     "A transfer outlasts a bank that is down, or cannot be heard, for an hour",
     hint="every CallFailed, definite or not, means: try again, with the same request number",
     read="labs/01_rpc/README.md#part-e-exactly-once",

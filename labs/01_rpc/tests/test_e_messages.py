@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.calls import Calls
-from harness.cluster import Cluster
+from harness.cluster import CallRefused, Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Cut, Drop, Duplicate, Fault
 from harness.network.network import lossy
@@ -16,6 +16,17 @@ SWIFT = 20.0  # virtual seconds per real one, where messages are lost at random:
 LOSS = 0.2
 EACH = 12  # transfers of each of two clients
 PATIENCE = 40.0
+ENDLESS = 20  # transmissions of a request that was answered each time: whoever sends so many never stops
+ENDED = 0.5  # seconds of patience in which a node says that a transfer has ended
+ODD: tuple[tuple[str, str, Any, str], ...] = (
+    ("alice", "bob", -5, "-5"),
+    ("alice", "bob", 0, "0"),
+    ("alice", "bob", 0.5, "half of something"),
+    ("alice", "bob", "5", "text"),
+    ("alice", "alice", 5, "5 from an account to itself"),
+    ("alice", "carol", 5, "5 to an account that is not there"),
+    ("carol", "bob", 5, "5 from an account that is not there"),
+)
 
 
 def trouble() -> dict[str, Fault]:
@@ -137,3 +148,46 @@ def test_transfers_at_the_same_time(cluster: Cluster) -> None:
         seen=f"done: {answers}; {books}",
         why="both looked at the balance before either had changed it: an update was lost",
     )
+
+
+@claim(
+    "What is no transfer is refused with BadArguments, to the caller's face, and moves nothing",
+    hint="look at amount and accounts before anything is written; a RemoteError is an answer, and ends the client's repeats",
+    read="labs/01_rpc/README.md#part-e-exactly-once",
+)
+def test_odd_transfers_are_refused(cluster: Cluster) -> None:
+    opening = {"alice": 100, "bob": 50}
+    calls = start(cluster, opening, "client")
+    for source, target, amount, what in ODD:
+        enough = len(calls.requests("transfer", server="bank")) + ENDLESS
+        pending = cluster.begin("client", "transfers", server="bank", transfers=[[source, target, amount]])
+        calls.pass_time(
+            lambda pending=pending, enough=enough: (
+                pending.done or len(calls.requests("transfer", server="bank")) >= enough
+            ),
+            f"the end of a transfer of {what}",
+        )
+        expect(
+            pending.wait(ENDED),
+            f"a client went on asking for a transfer of {what}",
+            expected="BadArguments: the bank has answered, and will answer the same every time",
+            seen=f"{ENDLESS} transmissions, and no end",
+        )
+        try:
+            seen: Any = cluster.result("client", pending)
+        except CallRefused as refused:
+            seen = refused.type
+        expect(
+            seen == "BadArguments",
+            f"a transfer of {what} was not refused",
+            expected="BadArguments: accounts that are there, two of them, and a positive int",
+            seen=seen,
+            why="whoever may name any amount moves other people's money to himself",
+        )
+    check_books(cluster, "client", opening, "after transfers that are none")
+    cluster.restart("bank")
+    answers = cluster.call("client", "transfers", server="bank", transfers=[["alice", "bob", 1]])
+    expect(
+        answers == [True], "after transfers that are none a real one failed", expected=[True], seen=answers
+    )
+    check_books(cluster, "client", {"alice": 99, "bob": 51}, "after a restart, and a transfer of 1")

@@ -19,6 +19,8 @@ from labkit.protocol import HELLO
 
 Handler = Callable[..., Any]
 Answer = bytes
+ENOUGH = 1024  # clients; of more, those are forgotten that said nothing in the last hour
+HOUR = 3600.0
 
 
 class _Worker:
@@ -49,6 +51,7 @@ class Server:
         self._life = context.rng.getrandbits(63)
         self._calls: dict[int, dict[int, asyncio.Future[Answer]]] = {}
         self._acks: dict[int, int] = {}
+        self._heard: dict[int, float] = {}  # in this order
         self._connections: set[asyncio.Task[None]] = set()
         self._workers: set[_Worker] = set()
         self._thread: threading.Thread | None = None
@@ -122,6 +125,7 @@ class Server:
             return await self._begin(frame, worker)
         if epoch != self._life:
             return _bytes(frame, errors.SessionLost("I know nothing of that life"))
+        self._hear(client)
         calls = self._calls.setdefault(client, {})
         if ack > self._acks.get(client, 0):
             self._acks[client] = ack
@@ -132,6 +136,16 @@ class Server:
         if seq not in calls:
             calls[seq] = self._begin(frame, worker)
         return await asyncio.shield(calls[seq])
+
+    def _hear(self, client: int) -> None:
+        now = self._context.clock.now()
+        self._heard.pop(client, None)
+        self._heard[client] = now
+        if len(self._heard) > ENOUGH:
+            for silent in [one for one, when in self._heard.items() if now - when > HOUR]:
+                if all(call.done() for call in self._calls[silent].values()):
+                    del self._heard[silent], self._calls[silent]
+                    self._acks.pop(silent, None)
 
     def _begin(self, frame: Frame, worker: _Worker) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = self._loop.create_future()

@@ -43,7 +43,9 @@ class Bank:
                 raise OutOfOrder(definite=False)
             if number == last["number"]:
                 return {"done": last["done"]}
-            if not (source in accounts and target in accounts and source != target and amount > 0):
+            if not (source in accounts and target in accounts and source != target):
+                raise BadArguments
+            if not isinstance(amount, int) or amount < 1:
                 raise BadArguments
             done = accounts[source] >= amount
             if done:

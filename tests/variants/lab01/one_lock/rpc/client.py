@@ -92,11 +92,20 @@ class Client:
             stream: FrameStream | None = None
             try:
                 stream = self._stream(name, there, until)
-                if sent == 0 and header["epoch"] is not None:
-                    header["epoch"] = self._epoch(there, stream, until)
-                stream.send(encode(header, payload), until)
-                sent += 1
-                outcome = self._outcome(stream, header["xid"], until)
+                while True:
+                    if sent == 0 and header["epoch"] is not None:
+                        header["epoch"] = self._epoch(there, stream, until)
+                    stream.send(encode(header, payload), until)
+                    sent += 1
+                    outcome = self._outcome(stream, header["xid"], until)
+                    if not isinstance(outcome, SessionLost):
+                        break
+                    with self._all:
+                        if there.epoch == header["epoch"]:
+                            there.epoch = None
+                    if sent > 1:
+                        break
+                    sent = 0  # refused the only time it was sent: it has still to be sent for the first time
             except DeadlinePassed:
                 failure = CallTimeout
                 self._forget(stream)  # the answer may yet come there
@@ -107,8 +116,6 @@ class Client:
                     clock.wait_for(self._all, lambda: self._closed, until - clock.now())
             else:
                 with self._all:
-                    if isinstance(outcome, SessionLost) and there.epoch == header["epoch"]:
-                        there.epoch = None
                     if there.spare is None and not self._closed:
                         there.spare, stream = stream, None
                 self._forget(stream)

@@ -20,6 +20,8 @@ from rpc.stream import FrameStream
 from rpc.wire import Frame, Reply, encode_outcome
 
 Handler = Callable[..., Any]
+MANY = 1024
+AN_HOUR = 3600.0
 
 
 class _Slot:
@@ -30,8 +32,12 @@ class _Slot:
 
 class _Session:
     def __init__(self) -> None:
+        self.last_heard = 0.0
         self.highest_ack = 0
         self.slots: list[_Slot] = []
+
+    def waits(self) -> bool:
+        return any(slot.reply is None for slot in self.slots)
 
     def acknowledge(self, ack: int) -> None:
         self.highest_ack = max(self.highest_ack, ack)
@@ -142,7 +148,7 @@ class Server:
         if epoch != self._epoch:
             return encode_outcome(xid, errors.SessionLost("not this time"))
         with self._all:
-            session = self._sessions.setdefault(client, _Session())
+            session = self._session(client)
             session.acknowledge(ack)
             if seq <= session.highest_ack:
                 return encode_outcome(xid, errors.Forgotten("not any more"))
@@ -159,6 +165,18 @@ class Server:
             slot.reply = reply
             self._all.notify_all()
         return reply
+
+    def _session(self, client: int) -> _Session:
+        now = self._context.clock.now()
+        if client not in self._sessions and len(self._sessions) >= MANY:
+            self._sessions = {
+                name: session
+                for name, session in self._sessions.items()
+                if session.waits() or now - session.last_heard <= AN_HOUR
+            }
+        session = self._sessions.setdefault(client, _Session())
+        session.last_heard = now
+        return session
 
     def _run(self, method: str, args: dict[str, Any], xid: list[int], frame: Frame) -> bytes:
         if frame.payload:

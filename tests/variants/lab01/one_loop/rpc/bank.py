@@ -41,6 +41,7 @@ class Bank:
                 break
             self._apply(*json.loads(text))
             good += len(line)
+        self._good = good  # up to here the file is lines that count
         if good < len(data):
             self._file.truncate(good)
         self._file.sync()
@@ -70,8 +71,12 @@ class Bank:
                 done = self._money[source] >= amount
                 entry = [client, number, source, target, amount, done]
                 text = json.dumps(entry).encode() + b"\n"
-                self._file.append(b"%08x " % zlib.crc32(text) + text)
+                line = b"%08x " % zlib.crc32(text) + text
+                if self._file.size() > self._good:  # left by a write that failed
+                    self._file.truncate(self._good)
+                self._file.append(line)
                 self._file.sync()
+                self._good += len(line)
                 self._apply(client, number, source, target, amount, done)
             return {"done": done}
 

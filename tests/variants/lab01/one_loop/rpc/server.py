@@ -32,6 +32,7 @@ from labkit.protocol import HELLO
 
 Handler = Callable[..., Any]
 SIDE_BY_SIDE = 256  # requests of one connection that run at the same time
+REMEMBERED = 3600.0  # seconds for which a client is remembered that says nothing
 UNREAD = 16 * 1024 * 1024  # bytes of answers after which nothing more is read from a peer
 
 
@@ -52,6 +53,7 @@ class _Known:
     """What is remembered of one client: the answer to each call, or who waits for it."""
 
     def __init__(self) -> None:
+        self.heard = 0.0
         self.ack = 0
         self.answers: dict[int, list[Buffer]] = {}
         self.waiting: dict[int, list[_Peer]] = {}
@@ -63,6 +65,7 @@ class Server:
         self._handlers = dict(handlers)
         self._epoch = context.rng.getrandbits(62) + 1
         self._known: dict[int, _Known] = {}
+        self._sweep_at = 0.0
         self._workers = Workers(f"{context.name}-handler")
         self._done: deque[Callable[[], None]] = deque()  # for the loop to do
         self._thread: threading.Thread | None = None
@@ -213,7 +216,10 @@ class Server:
         if epoch != self._epoch:
             self._answer(peer, encode_outcome(header["xid"], SessionLost("that was another life of mine")))
             return
+        now = self._context.clock.now()
+        self._sweep(now)
         known = self._known.setdefault(client, _Known())
+        known.heard = now
         if ack > known.ack:
             known.ack = ack
             known.answers = {number: kept for number, kept in known.answers.items() if number > ack}
@@ -226,6 +232,14 @@ class Server:
         else:
             known.waiting[seq] = [peer]
             self._hand_out(frame, lambda answer: self._finish(known, seq, answer))
+
+    def _sweep(self, now: float) -> None:
+        """Once in a while, forget those that have been silent for long, however few there are."""
+        if now >= self._sweep_at:
+            self._sweep_at = now + REMEMBERED / 4
+            for client, known in [*self._known.items()]:
+                if now - known.heard > REMEMBERED and not known.waiting:
+                    del self._known[client]
 
     def _finish(self, known: _Known, seq: int, answer: list[Buffer]) -> None:
         if seq > known.ack:
