@@ -73,13 +73,21 @@ def test_directories(cluster: Cluster) -> None:
     cell.refused("stat", "no_such_file", path="/a/b/f")
     cell.ask("create", path="/a")
     _shows(cell, "/", ["/a", "/a b", "/ab", "/ab/a", "/ab/a/b", "/ab/a/b/f", "/ab/a/b/g", "/ab/f"])
-    long = "/" + "x" * 3000
+    long, below = "/" + "x" * 3000, "/" + "y" * 1000
     cell.ask("mkdir", path=long)
-    cell.ask("create", path=long + "/" + "y" * 1000)
-    cell.refused("rename", "invalid_path", source=long, target="/" + "x" * 4000)
+    cell.ask("create", path=long + below)
+    code = ""
+    try:
+        cell.ask("rename", source=long, target="/" + "x" * 4000)
+    except RemoteError as error:
+        code = error.code
     expect(
-        cell.ask("stat", path=long + "/" + "y" * 1000) == {"chunks": 0}, "a refused rename moved something"
+        code == "invalid_path",
+        "a directory was renamed although a name below it becomes too long",
+        expected="invalid_path: a name has at most 4096 bytes, and that of the file below would have 5002",
+        seen=code or "no error",
     )
+    expect(cell.ask("stat", path=long + below) == {"chunks": 0}, "a rename that was refused moved a file")
 
 
 def _shows(cell: MasterCell, directory: str, wanted: list[str]) -> None:

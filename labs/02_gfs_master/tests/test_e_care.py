@@ -33,9 +33,10 @@ def test_dead_servers(cluster: Cluster) -> None:
         seen=str(cell.replicas("/f")),
     )
     cell.pass_time(LIMITS.dead_after + 2 * LIMITS.heartbeat, others)
-    cluster.until(
+    cell.eventually(
         lambda: cell.replicas("/f") == left,
         f"that the master gives up {silent.name}, silent for half a minute,",
+        others,
     )
 
     def members() -> list[str]:
@@ -48,7 +49,7 @@ def test_dead_servers(cluster: Cluster) -> None:
         others,
     )
     silent.heartbeat()
-    cluster.until(
+    cell.eventually(
         lambda: cell.replicas("/f") == ["cs1", "cs2", "cs3"], f"that the master takes {silent.name} back"
     )
 
@@ -99,22 +100,22 @@ def test_replicas_are_rebalanced(cluster: Cluster) -> None:
     for server in cell.servers[1:]:
         server.used = 10**9
     cell.servers.append(StubChunkserver(cluster, "cs4"))
+    hold = cluster.network.hold(Aim("clone_chunk", "request", times=None))
     cell.report(cell.servers[3:])
     cell.pass_time(LIMITS.dead_after + 2 * LIMITS.heartbeat, cell.servers)
-    seen: list[list[str]] = [cell.replicas("/f")]
-
-    def moved() -> bool:
-        seen.append(cell.replicas("/f"))
-        return seen[-1] == ["cs2", "cs3", "cs4"]
-
     cell.eventually(
-        moved, "that the chunk moves from cs1, which has ten terabytes in use, to cs4, which has nothing,"
+        hold.first.is_set,
+        "that the chunk is cloned (clone_chunk) from cs1, which has ten terabytes in use, to cs4, which has nothing,",
     )
-    fewest = min(seen, key=len)
+    seen = cell.replicas("/f")
     expect(
-        len(fewest) >= LIMITS.replicas,
-        "a chunk had too few replicas while one of them moved",
+        len(seen) >= LIMITS.replicas,
+        "a chunk has too few replicas while one of them moves",
         expected="a clone first, and only then one less",
-        seen=", ".join(fewest),
+        seen=", ".join(seen),
+    )
+    cluster.network.release(hold)
+    cell.eventually(
+        lambda: cell.replicas("/f") == ["cs2", "cs3", "cs4"], "that the chunk has moved from cs1 to cs4"
     )
     cell.eventually(lambda: handle not in cell.servers[0].chunks, "that cs1 is told to drop its replica")
