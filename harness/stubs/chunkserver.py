@@ -41,9 +41,10 @@ class StubChunkserver(ScriptedPeer):
     def now(self) -> float:
         return self._cluster.now()
 
-    def register(self) -> dict[str, Any]:
-        """As after a start: it holds no leases."""
-        self.leases.clear()
+    def register(self, *, started: bool = True) -> dict[str, Any]:
+        """As after a start, when it holds no leases; or because it was told to, with those it has."""
+        if started:
+            self.leases.clear()
         args = {
             "name": self.name,
             "sent": self.now(),
@@ -55,8 +56,12 @@ class StubChunkserver(ScriptedPeer):
 
     def heartbeat(self, *, keep: bool = True) -> dict[str, Any]:
         """`keep`: ask to keep the leases it holds."""
+        return self.send(self.written(keep=keep))
+
+    def written(self, *, keep: bool = True) -> dict[str, Any]:
+        """A heartbeat that tells of this moment, to be sent now or later."""
         held = [[handle, lease[0]] for handle, lease in self.leases.items()] if keep else []
-        args = {
+        return {
             "name": self.name,
             "sent": self.now(),
             "chunks": self._stored(),
@@ -64,9 +69,12 @@ class StubChunkserver(ScriptedPeer):
             "leases": held,
             "used": self.used,
         }
-        reply = self._obey(self.ask(MASTER, "heartbeat", args))
+
+    def send(self, written: dict[str, Any]) -> dict[str, Any]:
+        """Send a heartbeat, and do what the answer says."""
+        reply = self._obey(self.ask(MASTER, "heartbeat", written))
         if reply.get("register"):
-            self.register()
+            self.register(started=False)
         return reply
 
     def _stored(self) -> list[list[int]]:

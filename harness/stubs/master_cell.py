@@ -20,10 +20,10 @@ from harness.stubs.chunkserver import MASTER, StubChunkserver
 from harness.stubs.peer import ScriptedPeer
 from labkit.errors import RemoteError
 
+SMALL = {"log_limit": 4000}  # a checkpoint is made soon
 STEP = 4.0
 PATIENCE = 30.0  # seconds of patience
 LONGEST = 300.0  # virtual seconds in which a master does whatever it does by itself
-QUIET = 0.3  # seconds of patience in which what must not happen would have happened, on most machines
 
 
 class MasterCell:
@@ -99,13 +99,10 @@ class MasterCell:
                 server.heartbeat(keep=keep)
 
     def patiently(self, method: str, servers: Sequence[StubChunkserver], **args: Any) -> dict[str, Any]:
-        """Ask again while the master says that it cannot yet. Time passes, too, while it waits for one that is away."""
+        """Ask again while the master says that it cannot yet."""
         for _ in range(40):
-            call = self.begin(method, **args)
-            while not self.cluster.await_quiet(lambda call=call: call.done):
-                self.pass_time(1.0, servers)
             try:
-                return call.result()
+                return self.answered(method, servers, **args).result()
             except RemoteError as error:
                 if error.code != "no_replica":
                     raise
@@ -113,6 +110,15 @@ class MasterCell:
         raise LabFailure(
             f"{method} {args}: no_replica for 160 virtual seconds with {len(servers)} servers alive"
         )
+
+    def answered(
+        self, method: str, servers: Sequence[StubChunkserver], *, keep: bool = True, **args: Any
+    ) -> Call:
+        """Ask, and let time pass while the master waits for one that is away."""
+        call = self.begin(method, **args)
+        while not self.cluster.await_quiet(lambda: call.done):
+            self.pass_time(1.0, servers, keep=keep)
+        return call
 
     def eventually(
         self, condition: Callable[[], bool], what: str, servers: Sequence[StubChunkserver] | None = None
@@ -123,6 +129,21 @@ class MasterCell:
             if self.cluster.now() > end:
                 raise LabFailure(f"{what} did not happen, however much time passed")
             self.pass_time(1.0, self.servers if servers is None else servers)
+
+    def checkpoint(self) -> None:
+        """Names change until the master makes a checkpoint; for a small `log_limit`. One directory is there more."""
+        names = [f"/{letter * 1000}" for letter in "yz"]
+        before = len(self.cluster.operations(MASTER))
+        self.ask("mkdir", path=names[0])
+        for _ in range(SMALL["log_limit"] // 500):
+            self.ask("rename", source=names[0], target=names[1])
+            names.reverse()
+        self.cluster.until(
+            lambda: any(
+                one["what"] in ("replace", "remove") for one in self.cluster.operations(MASTER)[before:]
+            ),
+            "a checkpoint: a file of the disk that is renamed or removed,",
+        )
 
     def restart(self) -> None:
         self.cluster.restart(MASTER)

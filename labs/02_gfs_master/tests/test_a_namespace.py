@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 from harness.cluster import Cluster
 from harness.failures import expect
 from harness.grading import claim
 from harness.network.faults import Aim
 from harness.outside import processor_time
-from harness.stubs.master_cell import QUIET, MasterCell
+from harness.stubs.master_cell import MasterCell
 from labkit import Limits
 from labkit.errors import RemoteError
 
 LIMITS = Limits()
+PAIRS = 5  # of names that are renamed to each other
 
 
 @claim(
@@ -30,6 +32,9 @@ def test_names(cluster: Cluster) -> None:
     cell.refused("create", "file_exists", path="/a")
     cell.refused("create", "no_such_file", path="/nowhere/a")
     cell.refused("stat", "no_such_file", path="/c")
+    for method in ("stat", "list"):
+        cell.refused(method, "invalid_path", path="/a/")
+    cell.refused("rename", "invalid_path", source="/a/", target="/c")
     listed = cell.ask("list", path="/").get("paths")
     wanted = sorted(["/a", "/b", "/a.b", "/ä ö"])
     expect(listed == wanted, "list does not show all full path names, sorted", expected=wanted, seen=listed)
@@ -68,6 +73,21 @@ def test_directories(cluster: Cluster) -> None:
     cell.refused("stat", "no_such_file", path="/a/b/f")
     cell.ask("create", path="/a")
     _shows(cell, "/", ["/a", "/a b", "/ab", "/ab/a", "/ab/a/b", "/ab/a/b/f", "/ab/a/b/g", "/ab/f"])
+    long, below = "/" + "x" * 3000, "/" + "y" * 1000
+    cell.ask("mkdir", path=long)
+    cell.ask("create", path=long + below)
+    code = ""
+    try:
+        cell.ask("rename", source=long, target="/" + "x" * 4000)
+    except RemoteError as error:
+        code = error.code
+    expect(
+        code == "invalid_path",
+        "a directory was renamed although a name below it becomes too long",
+        expected="invalid_path: a name has at most 4096 bytes, and that of the file below would have 5002",
+        seen=code or "no error",
+    )
+    expect(cell.ask("stat", path=long + below) == {"chunks": 0}, "a rename that was refused moved a file")
 
 
 def _shows(cell: MasterCell, directory: str, wanted: list[str]) -> None:
@@ -87,22 +107,38 @@ def _shows(cell: MasterCell, directory: str, wanted: list[str]) -> None:
 )
 def test_locks_on_names(cluster: Cluster) -> None:
     cell = MasterCell(cluster)
-    cell.ask("mkdir", path="/d")
-    cell.ask("mkdir", path="/dd")
+    for path in ("/d", "/dd", "/t"):
+        cell.ask("mkdir", path=path)
     handle = cell.chunk("/d/f")
-    cell.ask("lease", handle=handle)
+    other = int(cell.ask("allocate", path="/d/f", index=1)["handle"])
+    for each in (handle, other):
+        cell.ask("lease", handle=each)
+    pairs = [(f"/d/{number}", f"/{number}") for number in range(PAIRS)]
+    for path in ("/dd/x", *itertools.chain(*pairs)):
+        cell.ask("create", path=path)
+    before = ["/u/copy/" + name.removeprefix("/d/") for name in cell.names("/d")]
     cluster.set_rate(0.0)  # nobody's patience ends
-    hold = cluster.network.hold(Aim("revoke_lease", "reply", times=None))
-    snapshot = cell.begin("snapshot", source="/d", target="/copy")
+    hold = cluster.network.hold(
+        Aim("revoke_lease", times=None, only=lambda frame: frame.header["args"]["handle"] == other)
+    )
+    snapshot = cell.begin("snapshot", source="/d", target="/t/copy")
     cluster.until(
         lambda: hold.first.is_set() or snapshot.done, "that a snapshot revokes the lease of a chunk"
     )
     expect(hold.first.is_set(), "a snapshot was answered without revoking the lease of its chunk")
-    expect(cell.ask("stat", path="/d/f") == {"chunks": 1}, "a question has to be answered meanwhile")
+    expect(cell.ask("stat", path="/d/f") == {"chunks": 2}, "a question has to be answered meanwhile")
+    cluster.await_quiet()
+    wanted = cell.begin("lease", handle=handle)
+    moved = cell.begin("rename", source="/t", target="/u")
     below = [
+        moved,
         cell.begin("create", path="/d/g"),
-        cell.begin("allocate", path="/d/f", index=1),
+        cell.begin("allocate", path="/d/f", index=2),
         cell.begin("rename", source="/d/f", target="/e"),
+        cell.begin("rename", source="/dd/x", target="/d/x"),
+        # To each other's names: whoever holds one of them and waits for the other one waits for ever.
+        *(cell.begin("rename", source=one, target=two) for one, two in pairs),
+        *(cell.begin("rename", source=two, target=one) for one, two in pairs),
         cell.begin("delete", path="/d"),
     ]
     # Two that do not touch each other, nor the snapshot: they have to be answered although time stands still.
@@ -113,23 +149,35 @@ def test_locks_on_names(cluster: Cluster) -> None:
     ]
     for call in beside:
         call.result()
-    early = [call.what for call in below if call.wait(QUIET)]
+    cluster.await_quiet()
+    early = [call.what for call in below if call.done]
     expect(
         not early,
-        "a directory was changed while a snapshot of it was being made",
+        "a directory was changed while a snapshot of it, or into it, was being made",
         expected="no answer before the snapshot has taken back the lease",
         seen=", ".join(early),
     )
     cluster.network.release(hold)
     snapshot.result()
-    for call in below:
-        with contextlib.suppress(RemoteError):  # one may have deleted what another was to change
-            call.result()
-    seen = cell.names("/copy")
+    cell.eventually(
+        lambda: all(call.done for call in below),
+        "that all are answered who waited for a snapshot, those too who want each other's names,",
+    )
+    with contextlib.suppress(RemoteError):
+        wanted.result()
+    holders = [server.name for server in cell.servers if {handle, other} & server.leases.keys()]
     expect(
-        seen == ["/copy/f"],
+        not holders,
+        "a snapshot was made while a primary could go on mutating one of its chunks",
+        expected="no lease begins on any of its chunks, from the first that it takes back until it is made",
+        seen=f"{', '.join(holders)} has one after the snapshot was answered; {wanted.what} was asked meanwhile",
+    )
+    moved.result()
+    seen = cell.names("/u/copy")
+    expect(
+        seen == before,
         "the snapshot is not what there was when it was asked for",
-        expected="/copy/f",
+        expected=str(before),
         seen=str(seen),
     )
 

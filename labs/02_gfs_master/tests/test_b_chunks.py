@@ -10,6 +10,7 @@ from harness.fixtures import MakeCluster
 from harness.grading import claim
 from harness.stubs.master_cell import MasterCell
 from labkit import Limits
+from labkit.errors import StaleVersion
 from labkit.protocol import CATALOGUE, HELLO
 
 LIMITS = Limits()
@@ -41,6 +42,19 @@ def test_chunks_are_placed(cluster: Cluster) -> None:
     expect(again["handle"] == where["handle"], "the same index has two handles", seen=f"{where} and {again}")
     expect(cell.ask("lookup", path="/f", index=0)["handle"] == where["handle"], "lookup gives another handle")
     cell.refused("lookup", "no_such_chunk", path="/f", index=1)
+    cell.refused("lookup", "no_such_chunk", path="/f", index=-1)
+    cell.servers[0].handlers["create_chunk"] = _refuse
+    second = cell.ask("allocate", path="/f", index=1)["replicas"]
+    expect(
+        sorted(second) == ["cs2", "cs3", "cs4"],
+        "a chunk has fewer replicas than there are servers for, since one of them refused",
+        expected="cs2, cs3, cs4: cs2 takes the place of cs1, which refuses, although cs2 is full",
+        seen=", ".join(second),
+    )
+
+
+def _refuse(handle: int, version: int) -> dict[str, Any]:
+    raise StaleVersion(f"chunk {handle} at version {version} could not be stored")
 
 
 @claim(

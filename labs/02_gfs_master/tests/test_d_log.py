@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 
+from harness import disk_faults
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
 from harness.fixtures import MakeCluster
 from harness.grading import claim
-from harness.stubs.master_cell import MasterCell
+from harness.network.faults import Aim
+from harness.stubs.master_cell import STEP, MasterCell
 from harness.stubs.peer import ScriptedPeer
+from labkit import Limits
+from labkit.errors import RemoteError
 
+LIMITS = Limits()
 SMALL = {"log_limit": 1500}
 
 
@@ -53,6 +58,22 @@ def test_durable_before_the_reply(cluster: Cluster) -> None:
                 promised.append(path)
             client.ask("master", "create", {"path": path + "-next"})
             promised.append(path + "-next")
+    for free in (0, 1500):
+        disk_faults.leave_room(cluster, "master", free)
+        for number in range(8):  # together more than any room that a log may have taken beforehand
+            path = f"/{free}-{number}-{'x' * 1000}"
+            with contextlib.suppress(RemoteError, LabFailure):
+                client.ask("master", "create", {"path": path})
+                promised.append(path)
+        cluster.restart("master")
+        found = client.ask("master", "list", {"path": "/"})["paths"]
+        lost = [name[:10] for name in promised if name not in found]
+        expect(
+            not lost,
+            "a file whose creation was answered is lost in a restart, since the disk was full",
+            expected="an error for what the disk did not take, and for all that would come behind it in the log",
+            seen=f"{len(lost)} are lost, among them {lost[0] if lost else ''}…; {free} bytes had been free",
+        )
 
 
 @claim(
@@ -66,6 +87,7 @@ def test_the_log_is_bounded(make_cluster: MakeCluster) -> None:
     handle = cell.chunk("/f")
     version = cell.ask("lease", handle=handle)["version"]
     cell.ask("mkdir", path="/d")
+    primary = cell.server(cell.ask("lease", handle=handle)["primary"])
     names = ["/a", "/b"]
     cell.ask("create", path="/a")
     for _ in range(500):
@@ -84,9 +106,24 @@ def test_the_log_is_bounded(make_cluster: MakeCluster) -> None:
         lambda: stored() <= bound,
         f"that the master's disk holds no more than {bound} bytes after 500 renames of one file",
     )
+    cluster.set_rate(0.0)  # the lease does not end by itself
+    renewed = dict(map(tuple, primary.heartbeat()["leases"]))
+    until = renewed.get(handle, primary.leases[handle][1])
     cluster.crash("master")
     cluster.start("master")
     _follows(cell.names(), ["/a", "/d", "/f"], [], "a restart after many checkpoints")
+    others = [server for server in cell.servers if server is not primary]
+    hold = cluster.network.hold(Aim("revoke_lease", receiver=primary.name, times=None))
+    cell.report(others)
+    cell.pass_time(LIMITS.dead_after + STEP, others, keep=False)
+    cell.nobody_else(
+        cell.answered("lease", others, keep=False, handle=handle).result,
+        primary,
+        lambda: until - cluster.now(),
+        seen=", after checkpoints and a restart",
+        why="whose lease may run must be known from a checkpoint as it is from the log",
+    )
+    cluster.network.discard(hold)
     cell.report(cell.servers)
     seen = cell.ask("lookup", path="/f", index=0)
     expect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from harness.cluster import Cluster
@@ -9,13 +10,13 @@ from harness.failures import LabFailure, expect
 from harness.fixtures import MakeCluster
 from harness.grading import claim
 from harness.network.asker import Asker
-from harness.stubs.master_cell import MasterCell
+from harness.network.faults import Aim
+from harness.stubs.master_cell import SMALL, MasterCell
 from harness.stubs.peer import ScriptedPeer
 from labkit import Limits
 from labkit.errors import RemoteError
 
 LIMITS = Limits()
-SMALL = {"log_limit": 2000}
 
 
 @claim(
@@ -101,7 +102,8 @@ def test_a_shadow_after_a_checkpoint(make_cluster: MakeCluster) -> None:
     hint="revoke the leases, log it; a shared chunk gets no lease, and `allocate` copies it on its own servers",
     read="labs/02_gfs_master/README.md#part-f-copies-of-the-namespace-and-of-the-master",
 )
-def test_snapshot(cluster: Cluster) -> None:
+def test_snapshot(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(limits=SMALL)
     cell = MasterCell(cluster)
     cell.ask("mkdir", path="/d")
     handle = cell.chunk("/d/f")
@@ -125,8 +127,10 @@ def test_snapshot(cluster: Cluster) -> None:
         seen=str(made),
     )
     cell.refused("lease", "shared_chunk", handle=handle)
+    cell.checkpoint()
     cell.restart()
     cell.refused("lease", "shared_chunk", handle=handle)
+    _no_copy_is_dropped(cell)
     own = cell.patiently("allocate", cell.servers, path="/d/f", index=0)
     expect(own["handle"] != handle, "the file has no chunk of its own to write to", seen=str(own))
     expect(
@@ -154,3 +158,52 @@ def test_snapshot(cluster: Cluster) -> None:
         all(handle in server.chunks for server in cell.servers) and cell.replicas("/s/f") != [],
         "the snapshot has lost a chunk with the file it was made from",
     )
+    cell.ask("delete", path="/s")
+    cluster.advance(LIMITS.garbage_delay + 60.0)
+    cell.eventually(
+        lambda: not any(handle in server.chunks for server in cell.servers),
+        "that the shared chunk is collected when the file and its snapshot are both gone",
+    )
+    _no_lease_is_left(cell)
+
+
+def _no_copy_is_dropped(cell: MasterCell) -> None:
+    """/d/f is to have a chunk of its own, and heartbeats tell of it already."""
+    hold = cell.cluster.network.hold(Aim("copy_chunk", "reply", times=None))
+    copying = cell.begin("allocate", path="/d/f", index=0)
+    cell.cluster.until(
+        lambda: hold.first.is_set() or copying.done, "that chunkservers are told to copy a shared chunk"
+    )
+    for server in cell.servers:
+        answer = server.heartbeat()
+        expect(
+            not answer["delete"],
+            "a server was told to drop a copy that is just being made",
+            seen=str(answer),
+        )
+    cell.cluster.network.release(hold)
+    with contextlib.suppress(RemoteError):
+        copying.result()
+
+
+def _no_lease_is_left(cell: MasterCell) -> None:
+    """A primary cannot be reached when a snapshot is to take back its lease."""
+    handle = cell.chunk("/g")
+    lease = cell.patiently("lease", cell.servers, handle=handle)
+    primary = cell.server(lease["primary"])
+    _, until, _ = primary.leases[handle]
+    hold = cell.cluster.network.hold(Aim("revoke_lease", receiver=primary.name, times=None))
+    call = cell.answered("snapshot", cell.servers, keep=False, source="/g", target="/early")
+    try:
+        call.result()
+    except RemoteError as error:
+        expect(error.code == "no_replica", "a snapshot was refused for another reason", seen=str(error))
+        cell.refused("stat", "no_such_file", path="/early")
+    else:
+        expect(
+            cell.cluster.now() >= until,
+            "a snapshot was made while a primary could go on mutating",
+            expected=f"no_replica: {primary.name} has not been reached, and its lease runs",
+            seen=f"made {until - cell.cluster.now():.1f} s before the lease is over",
+        )
+    cell.cluster.network.discard(hold)
