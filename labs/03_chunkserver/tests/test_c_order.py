@@ -79,7 +79,7 @@ def test_a_number_that_never_comes(make_cluster: MakeCluster) -> None:
     cell.holds("cs1", chunk, 0, b"BBBBCCCC", "after number 1 came too late")
     cell.cluster.set_rate(0.0)  # who waits now, waits for ever
     failing = cell.begin_apply("cs1", chunk, 4, 8, "nobody-pushed-this")
-    refused("unknown_data", failing.result, "number 4, for which there is no data,")
+    refused("unknown_data", lambda: cell.finish(failing), "number 4, for which there is no data,")
     following = cell.begin_apply("cs1", chunk, 5, 8, cell.push(b"DDDD"))
     expect(
         cell.cluster.await_quiet(lambda: following.done),

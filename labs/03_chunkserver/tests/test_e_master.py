@@ -58,6 +58,7 @@ def test_life_with_the_master(make_cluster: MakeCluster) -> None:
         expected=f"chunk {other.handle}, and no longer {chunk.handle}",
         seen=repr(left),
     )
+    says_its_rack(cell)
 
 
 def every_so_often(cell: Cell) -> None:
@@ -79,6 +80,20 @@ def every_so_often(cell: Cell) -> None:
         expected=f"about {PERIODS} in {PERIODS * period:g} s",
         seen=f"more than {MOST}" if count() > MOST else str(count()),
         why="the master of thousands of servers drowns in more, and takes a server for dead after fewer",
+    )
+
+
+def says_its_rack(cell: Cell) -> None:
+    cell.cluster.add("cs2", "chunkserver", {"master": "master", "rack": "r7"})
+    cell.cluster.start("cs2")
+    cell.cluster.until(lambda: bool(cell.master.reports("cs2", "register")), "that another server registers")
+    racks = [ask.args["rack"] for ask in cell.master.got("register") if ask.args["name"] == "cs2"]
+    expect(
+        racks[-1] == "r7",
+        "a register does not say in which rack the server is",
+        expected="'r7', as ctx.config says",
+        seen=repr(racks[-1]),
+        why="the master spreads replicas over racks, and all would be in one (GFS §4.2)",
     )
 
 
