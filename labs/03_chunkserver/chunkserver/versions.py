@@ -23,7 +23,8 @@ class Versions:
         self._leases = leases
 
     def create_chunk(self, handle: int, version: int) -> dict[str, Any]:
-        """Store an empty replica: RPC `create_chunk`."""
+        """Store an empty replica: RPC `create_chunk`. One that is here at `version` already stays as it is;
+        StaleVersion when it is at another, or damaged."""
         raise NotImplementedError("lab 3 part A: Store.create does it all.")
 
     def advance_version(self, handle: int, previous: int, version: int) -> dict[str, Any]:

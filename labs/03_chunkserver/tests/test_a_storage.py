@@ -14,6 +14,7 @@ from labkit.errors import RemoteError
 MakeCluster = Callable[..., Cluster]
 
 RECORD = b"The quick brown fox jumps over the lazy dog. " * 20  # 900 bytes: two blocks, the second not full
+GAP = 8  # bytes between the end of a replica and the next mutation
 EVENLY, NEAR_THE_END = 6, 8  # flips per file
 
 
@@ -51,13 +52,22 @@ def test_acknowledged_bytes_survive(make_cluster: MakeCluster) -> None:
             crash = f"after a crash {when} disk operation {operation} of {points} of a mutation"
             for offset, data in promised:
                 cell.holds("cs1", chunk, offset, data, crash)
-            # What the crash left behind the last acknowledged byte must not come through, nor stand in the way.
+            # What the crash left behind the replica's end must not come through, nor stand in the way.
             offset, last = promised[-1]
-            promised.append((offset + len(last), b"next"))
+            behind = offset + len(last)
+            gap = cell.read("cs1", chunk, behind, GAP).ljust(GAP, b"\0")
+            promised.append((behind + GAP, b"next"))
             data_id = cell.push(b"next")
-            cell.finish(cell.begin_apply("cs1", chunk, 3, offset + len(last), data_id))
+            cell.finish(cell.begin_apply("cs1", chunk, 3, behind + GAP, data_id))
             for offset, data in promised:
                 cell.holds("cs1", chunk, offset, data, f"and one more mutation, {crash}")
+            found = cell.read("cs1", chunk, behind, GAP)
+            expect(
+                found == gap,
+                f"the gap before a mutation that begins behind the end is not zeros {crash}",
+                expected=repr(gap),
+                seen=repr(found),
+            )
 
 
 @claim(

@@ -154,6 +154,15 @@ def test_the_buffer_is_bounded(make_cluster: MakeCluster) -> None:
         expected=f"the latest of {count} pushes among those that are known",
         seen=f"only numbers {known}" if known else "none is known",
     )
+    first, again = cell.push(bytes(size)), "pushed again and again"
+    for _ in range(2 * room):
+        cell.push_piece(again, 0, bytes(size), size)
+    expect(
+        is_known(cell, first) and is_known(cell, again),
+        "data was evicted because other data was pushed again and again",
+        expected=f"both are kept: the two have {2 * size} bytes, and there is room for {room * size}",
+        why="a client whose answer was lost pushes again, and that does no harm",
+    )
     # In turn with others, one is used again and again: it outlives those that are not.
     used = cell.push(b"u" * size)
     idle = cell.push(b"i" * size)

@@ -18,6 +18,8 @@ MakeCluster = Callable[..., Cluster]
 
 WAITS = 0.1  # real seconds: all that a correct secondary does meanwhile is wait, a wrong one has long applied
 
+FOR_EVER = 1e6  # seconds
+
 
 @claim(
     "A secondary applies mutations in the order of their serial numbers, whatever order they come in",
@@ -75,6 +77,17 @@ def test_a_number_that_never_comes(make_cluster: MakeCluster) -> None:
     )
     cell.finish(cell.begin_apply("cs1", chunk, 3, 4, third))
     cell.holds("cs1", chunk, 0, b"BBBBCCCC", "after number 1 came too late")
+    cell.cluster.set_rate(0.0)  # who waits now, waits for ever
+    failing = cell.begin_apply("cs1", chunk, 4, 8, "nobody-pushed-this")
+    refused("unknown_data", lambda: cell.finish(failing), "number 4, for which there is no data,")
+    following = cell.begin_apply("cs1", chunk, 5, 8, cell.push(b"DDDD"))
+    expect(
+        cell.cluster.await_quiet(lambda: following.done),
+        "a mutation that failed has not had its turn: the next one waits for it",
+        expected="number 5 is done at once after number 4, which was answered with unknown_data",
+        why="every failure would stop the chunk for limits.reorder_wait",
+    )
+    following.result()
 
 
 @claim(
@@ -87,6 +100,9 @@ def test_lease_and_version(make_cluster: MakeCluster) -> None:
     data_id = cell.push(b"data")
     cell.master.stop_renewing()
     half = cell.limits.lease / 2
+    endless = cell.bare_chunk()
+    with contextlib.suppress(RemoteError):  # it may say no
+        cell.grant(endless, seconds=FOR_EVER)
     bare, whole, short = cell.bare_chunk(), cell.chunk(), cell.chunk(seconds=half)
     refused("not_primary", lambda: cell.ask_append(bare, data_id), "an append at a server without a lease")
     refused(
@@ -116,6 +132,12 @@ def test_lease_and_version(make_cluster: MakeCluster) -> None:
     )
     cell.cluster.advance(max(0.0, cell.master.promised["cs1", whole.handle] - cell.cluster.now()) + 1)
     refused("not_primary", lambda: cell.ask_append(whole, data_id), "an append after the lease has run out")
+    refused(
+        "not_primary",
+        lambda: cell.ask_append(endless, data_id),
+        f"an append more than limits.lease after a grant that said: for {FOR_EVER:g} s",
+        why="the clock that `until` was meant for may have ended with the life before: no lease is longer than limits.lease",
+    )
 
 
 @claim(

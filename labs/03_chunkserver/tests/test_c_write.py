@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.cluster import Cluster
+from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.stubs.cell import Cell, Chunk, refused
+from labkit.errors import RemoteError
 
 MakeCluster = Callable[..., Cluster]
 
@@ -43,7 +45,14 @@ def test_a_write_goes_where_the_client_says(make_cluster: MakeCluster) -> None:
     refused(
         "unknown_data", lambda: cell.write(chunk, 0, "nobody-pushed-this"), "a write of data nobody pushed"
     )
-    same_everywhere(cell, chunk, whole, "after three writes that were refused")
+    size = cell.limits.chunk_size
+    refused(
+        "bad_arguments",
+        lambda: cell.write(chunk, size - 3, data_id),
+        f"a write of 4 bytes at {size - 3} of a chunk of {size}",
+        why="no replica may be longer than a chunk: nobody would ever read what lies behind",
+    )
+    same_everywhere(cell, chunk, whole, "after four writes that were refused")
     lost = cell.cluster.network.drop(Aim("apply", "request", receiver="cs3", times=None))
     failing = cell.begin_write(chunk, 100, data_id)
     refused("replica_failed", lambda: cell.finish(failing), "a write that one replica never heard of")
@@ -58,6 +67,11 @@ def test_a_write_goes_where_the_client_says(make_cluster: MakeCluster) -> None:
         expected=f"an offset of at least {len(whole)}",
         seen=str(offset),
     )
+    try:
+        cell.write(chunk, size - 4, data_id)
+    except RemoteError as error:
+        raise LabFailure("a write that ends where the chunk ends is refused", seen=str(error)) from error
+    cell.holds("cs3", chunk, size - 4, b"data", "after a write that ends where the chunk ends")
 
 
 def same_everywhere(cell: Cell, chunk: Chunk, whole: bytes, when: str) -> None:

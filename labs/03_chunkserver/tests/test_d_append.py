@@ -110,6 +110,17 @@ def test_a_record_that_does_not_fit(make_cluster: MakeCluster) -> None:
     refused(
         "chunk_full", lambda: cell.ask_append(exact, small), "a record for a chunk without a byte of room"
     )
+    longer = cell.bare_chunk("cs2")
+    cell.mutate("cs2", longer, 1, 0, b"kept, and the rest of an append that failed elsewhere")
+    cell.apply("cs2", longer, 2, 4, None)
+    found = cell.read("cs2", longer, 0, size)
+    expect(
+        found == b"kept".ljust(size, b"\0"),
+        "padding begins elsewhere than the primary says",
+        expected="zeros from the mutation's offset, 4, to the end of the chunk, over whatever was there",
+        seen=f"{len(found)} bytes, {found[:60]!r} first",
+        why="replicas that pad from their own ends differ",
+    )
 
 
 def fill(cell: Cell, chunk: Chunk) -> list[int]:

@@ -47,8 +47,9 @@ class Heartbeats:
     def beat(self) -> None:
         """Register if the master does not know us, then send one heartbeat and do what the answer says.
 
-        Leases in the answer are renewed if they are still of the version this heartbeat named. LabError
-        when the master did not answer.
+        The rack is that of `ctx.config`, or empty. Leases in the answer are renewed, and replicas deleted, if they
+        are still of the version this heartbeat named: the answer may be late. LabError when the master did not
+        answer.
         """
         # lab 3 part E: read the clock first; one `register` or `heartbeat` call; renew leases; delete replicas.
         if not self._registered:
