@@ -168,8 +168,12 @@ def test_write_across_chunks(cluster: Cluster) -> None:
     cluster.call("c1", "create", path="/page")
     size = gfs.limits.chunk_size
     offset, content = size + 1008, records.page(1, 1, size + 160)
-    cluster.call("c1", "write", path="/page", offset=offset, data=content)
-    cluster.call("c2", "write", path="/page", offset=offset + 16, data=records.page(2, 1, 32))
+    for client, at, data in (("c1", offset, content), ("c2", offset + 16, records.page(2, 1, 32))):
+        writing = cluster.begin(client, "write", path="/page", offset=at, data=data)
+        gfs.pass_until(
+            lambda writing=writing: writing.done, f"the end of a write of {len(data)} bytes at {at}"
+        )
+        cluster.result(client, writing)
     wanted = bytes(offset) + content[:16] + records.page(2, 1, 32) + content[48:]
     stored = gfs.truth.contents("/page")
     expect(

@@ -204,6 +204,13 @@ def test_following_a_growing_file(cluster: Cluster) -> None:
             ),
             seen=named(followed),
         )
+    names = [(writer, sequence) for _, writer, sequence, _ in followed]
+    expect(
+        len(set(names)) == len(names),
+        "a follower returns a record twice",
+        expected="each record once, though the file holds copies",
+        seen=named(followed),
+    )
     alike = [append(cluster, 9, sequence, b"a body like another") for sequence in (1, 2)]
     new = rows(cluster, "follow")
     expect(
@@ -211,13 +218,6 @@ def test_following_a_growing_file(cluster: Cluster) -> None:
         "a follower does not return what is new, and only that",
         expected=f"{named(alike)}, whose bodies are alike",
         seen=named(new),
-    )
-    names = [(writer, sequence) for _, writer, sequence, _ in followed]
-    expect(
-        len(set(names)) == len(names),
-        "a follower returns a record twice",
-        expected="each record once, though the file holds copies",
-        seen=named(followed),
     )
 
 
