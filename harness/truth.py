@@ -63,6 +63,16 @@ class Truth:
         except (NoAnswer, RemoteError, KeyError, TypeError, ValueError) as error:
             raise LabFailure(f"bytes could not be appended to {path} by the protocol: {error!r}") from error
 
+    def snapshot(self, source: str, target: str) -> None:
+        """Have the master take a snapshot of a file or directory. LabFailure when it does not."""
+        try:
+            with self._ask(MASTER) as master:
+                master.ask("snapshot", {"source": source, "target": target})
+        except (NoAnswer, RemoteError) as error:
+            raise LabFailure(
+                f"the master took no snapshot of {source}: {error!r}", why="lab 2 part F is about snapshots"
+            ) from error
+
     def contents(self, path: str) -> bytes:
         """The bytes of a file, read past the client: every chunk from its first replica, filled up with zeros."""
         data = bytearray()

@@ -5,7 +5,7 @@ primary to append it. Anything may fail, and `retry.after` says what the next at
 attempts together are one task, under one patience.
 
 Invariant: the record's frame, and so its id, is the same in every attempt; whatever copies they leave can
-be recognised. And `AppendFailed.definite` is true only if no append request of any attempt left this
+be recognised. And `AppendFailed.definite` is true exactly if no append request of any attempt left this
 client: a request that is out may be carried out at any later time, however clearly another was refused.
 """
 
@@ -55,8 +55,8 @@ class Appender:
            that an earlier attempt that is still under way cannot use up the data of this one.
         4. Append at the primary, at the lease's version. The answer is the offset in the chunk.
 
-        AppendFailed, caused by the error of the last attempt. Of all errors of step 4 only Unreachable
-        means that no request has left.
+        AppendFailed, caused by the error of the last attempt, which does not decide whether it is definite. Of
+        all errors of step 4 only Unreachable means that no request has left.
         """
         raise NotImplementedError(
             "lab 4 part C: keep what must survive an attempt (index, handle, has a request left) in one "

@@ -17,7 +17,8 @@ What this promises, together with a client that stays with a chunk while its rec
 record stands once in the file, whoever died, and once the next append is through, on all replicas or on none. A new
 primary keeps what any of the others had (`recover`). Who reads from the primary by `leased_read` reads nothing stale (leased.py).
 What it does not promise: anything for a record that the application appends again after its client has given up, once the
-file has a new chunk; plain writes, which it refuses; speed, since appends to one chunk are one at a time, and a new
+file has a new chunk; that the replicas of a chunk in a snapshot agree, for what was in doubt then is completed in its
+copies only; plain writes, which it refuses; speed, since appends to one chunk are one at a time, and a new
 primary reads its whole replica.
 """
 

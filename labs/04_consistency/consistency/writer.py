@@ -38,7 +38,11 @@ class Writer:
         self._pushes = itertools.count(1)
 
     def write(self, path: str, offset: int, data: bytes) -> None:
-        """Write `data` at `offset` of the file, piece by piece, in file order. See `Client.write`."""
+        """Write `data` at `offset` of the file, piece by piece, in file order. See `Client.write`.
+
+        A piece is tried as an append is: `retry.after` says what the next attempt does differently, and a chunk that was in
+        a snapshot is allocated again before. WriteFailed is definite exactly if no write request for any piece has left.
+        """
         raise NotImplementedError(
             "lab 4 part A: divmod(offset, chunk_size), as in Reader.read; servers keep pushed data up "
             "to record_limit only"

@@ -6,17 +6,15 @@ from typing import Any
 
 from harness import records
 from harness.cluster import Cluster
-from harness.failures import NOT_IMPLEMENTED
 from harness.gfs import Gfs
 from harness.grading import claim, expect
-from harness.history import Outcome
-from harness.network.faults import Aim, Drop, Partition, When
+from harness.network.faults import Aim, When
 from harness.network.frame import Frame
-from harness.node import CallRefused
 from harness.truth import MASTER
 
 LOG = "/log"
 SMALL = 4096  # no question to the master and no answer needs as much
+SLOW = 6.0  # virtual seconds until an answer comes: it is asked for once more meanwhile, and not given up
 
 
 def with_records(gfs: Gfs, count: int, size: int) -> list[tuple[int, bytes]]:
@@ -73,6 +71,26 @@ def test_locations_are_cached(cluster: Cluster) -> None:
         seen="a read without any",
         why="a replica that was left behind may be read as long as the client believes in it",
     )
+    gfs.pass_time(gfs.limits.location_cache + 1)
+    slow = cluster.network.hold(Aim("lookup", "reply", receiver="c1", times=None))
+    reading = cluster.begin("c1", "read", **args)
+    cluster.until(lambda: slow.first.is_set() or reading.done, "a lookup of c1")
+    gfs.pass_time(SLOW)
+    cluster.network.release(slow)
+    gfs.pass_until(lambda: reading.done, "the end of a read whose lookup was answered late")
+    cluster.result("c1", reading)
+    asked = questions(cluster, "c1")
+    latest = cluster.network.frames("lookup", "request", "c1")[-1]
+    begun = min(one.time for one in cluster.network.frames("lookup") if one.xid == latest.xid)
+    gfs.pass_time(begun + gfs.limits.location_cache + 1 - cluster.now())
+    cluster.call("c1", "read", **args)
+    expect(
+        len(questions(cluster, "c1")) > len(asked),
+        "an answer that came late is believed for too long",
+        expected=f"a lookup {gfs.limits.location_cache:g} s after the last one was sent",
+        seen=f"a read without any; that answer came {SLOW:g} s after its question",
+        why="an answer says what was true at some moment after the question: it is as old as that",
+    )
 
 
 @claim(
@@ -81,11 +99,22 @@ def test_locations_are_cached(cluster: Cluster) -> None:
     read="labs/04_consistency/README.md#part-a-the-client-library",
 )
 def test_data_never_passes_the_master(cluster: Cluster) -> None:
-    cluster.limits.update(chunk_size=1 << 18, block_size=1 << 12)
+    cluster.limits.update(chunk_size=1 << 22, block_size=1 << 16)
     gfs = Gfs(cluster)
     gfs.begin(LOG)
-    placed = with_records(gfs, 3, 50_000)
-    for offset, frame in placed:
+    placed = with_records(gfs, 3, 700_000)
+    # More than one request may ask for.
+    first, last = placed[0][0], placed[-1][0] + len(placed[-1][1])
+    whole = cluster.call("c2", "read", path=LOG, offset=first, length=last - first)
+    seen = len(whole)
+    expect(
+        seen == last - first
+        and all(whole[at - first : at - first + len(frame)] == frame for at, frame in placed),
+        "a long read within one chunk returns other bytes than were appended",
+        expected=f"{last - first} bytes, the three records of 700,000 bytes among them",
+        seen=f"{seen} bytes" + (", not the same" if seen == last - first else ""),
+    )
+    for offset, frame in placed[:1]:
         got = cluster.call("c2", "read", path=LOG, offset=offset, length=len(frame))
         expect(got == frame, f"other bytes than were appended at offset {offset}", seen=repr(got[:40]))
     heavy = [
@@ -139,8 +168,12 @@ def test_write_across_chunks(cluster: Cluster) -> None:
     cluster.call("c1", "create", path="/page")
     size = gfs.limits.chunk_size
     offset, content = size + 1008, records.page(1, 1, size + 160)
-    cluster.call("c1", "write", path="/page", offset=offset, data=content)
-    cluster.call("c2", "write", path="/page", offset=offset + 16, data=records.page(2, 1, 32))
+    for client, at, data in (("c1", offset, content), ("c2", offset + 16, records.page(2, 1, 32))):
+        writing = cluster.begin(client, "write", path="/page", offset=at, data=data)
+        gfs.pass_until(
+            lambda writing=writing: writing.done, f"the end of a write of {len(data)} bytes at {at}"
+        )
+        cluster.result(client, writing)
     wanted = bytes(offset) + content[:16] + records.page(2, 1, 32) + content[48:]
     stored = gfs.truth.contents("/page")
     expect(
@@ -190,47 +223,57 @@ def test_a_dead_replica_is_passed_over(cluster: Cluster) -> None:
 
 
 @claim(
-    "Nothing retries for ever, and an error never says that a record is surely not there when it may be",
-    hint="patience.py says when to stop; from the first append request on nothing is definite any more",
+    "After a snapshot both files go on: what is appended or written to one is in that one alone",
+    hint="shared_chunk: have the master allocate the same index, and go on with the copy that it names",
     read="labs/04_consistency/README.md#part-a-the-client-library",
 )
-def test_retries_end(cluster: Cluster) -> None:
-    gfs = Gfs(cluster, patience=30.0)
+def test_both_files_of_a_snapshot(cluster: Cluster) -> None:
+    gfs = Gfs(cluster)
     gfs.begin(LOG)
-    unanswered = Drop(Aim("append", "reply", receiver="c1", times=None))
-    cluster.network.add(unanswered)
-    gfs.note("c1 gets no more answers to append")
-    silent = gfs.workload.append("c1", LOG)
-    gfs.finish(silent)
+    cluster.call("c1", "create", path="/page")
+    gfs.finish(gfs.workload.write("c2", "/page", 0, 64))
+    # c2 knows places and primaries of before.
+    gfs.finish(gfs.workload.append("c2", LOG))
+    before = {path: gfs.truth.contents(path) for path in (LOG, "/page")}
+    gfs.truth.snapshot(LOG, "/kept.log")
+    gfs.truth.snapshot("/page", "/kept.page")
+    for client, path, other in (("c2", LOG, "/kept.log"), ("c1", "/kept.log", LOG)):
+        left = gfs.truth.contents(other)
+        appended = gfs.workload.append(client, path)
+        gfs.finish(appended)
+        expect(
+            appended.acknowledged,
+            f"nothing can be appended to {path} since a snapshot was taken",
+            expected="the master refuses a lease with shared_chunk; then allocate names a copy that takes mutations",
+            seen=appended.refused or None,
+        )
+        now, at = gfs.truth.contents(path), appended.value
+        expect(
+            now.startswith(before[LOG]) and now[at : at + len(appended.frame)] == appended.frame,
+            f"{path} does not hold what it held at the snapshot, and the new record",
+            expected=f"the {len(before[LOG])} bytes of before, and a record at {at}",
+            seen=f"{len(now)} bytes",
+        )
+        expect(
+            gfs.truth.contents(other) == left,
+            f"{other} has changed, although the record was appended to {path}",
+        )
+    written = gfs.workload.write("c2", "/page", 16, 32)
+    gfs.finish(written)
     expect(
-        silent.outcome is Outcome.UNKNOWN,
-        "append says how it ended, though no answer ever came",
-        expected="an error that is not definite: the record may be in the file",
-        seen="an offset" if silent.acknowledged else "an error that is definite",
+        written.acknowledged,
+        "nothing can be written to /page since a snapshot was taken",
+        expected="as for an append: allocate names a copy that takes mutations",
+        seen=written.refused or None,
     )
-    gfs.note("c2 is cut off from everybody")
-    cluster.network.add(Partition(["c2"], [MASTER, *gfs.chunkservers]))
-    alone = gfs.workload.append("c2", LOG)
-    gfs.finish(alone)
-    expect(not alone.acknowledged, "a client that reaches nobody has its record acknowledged")
-    reading = cluster.begin("c2", "read", path=LOG, offset=0, length=10)
-    gfs.pass_until(lambda: reading.done, "the end of a read by a client that reaches nobody")
-    refused = refusal(cluster, "c2", reading)
-    expect(refused is not None, "a client that reaches nobody read something")
+    now, kept = gfs.truth.contents("/page"), before["/page"]
     expect(
-        refused is not None and refused.documented,
-        "read failed in a way that its docstring does not know",
-        expected="ReadFailed",
-        seen=str(refused),
+        now[:16] + now[48:] == kept[:16] + kept[48:] and now[16:48] != kept[16:48],
+        "/page does not hold what was written before and after the snapshot",
+        seen=repr(now),
     )
-
-
-def refusal(cluster: Cluster, name: str, pending: Any) -> CallRefused | None:
-    """The error a command ended with."""
-    try:
-        cluster.result(name, pending)
-    except CallRefused as refused:
-        if refused.kind == NOT_IMPLEMENTED:
-            raise
-        return refused
-    return None
+    expect(
+        gfs.truth.contents("/kept.page") == kept,
+        "the snapshot of /page has changed with /page",
+        expected=repr(kept),
+    )

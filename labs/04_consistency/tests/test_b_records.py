@@ -7,7 +7,7 @@ from harness.cluster import Cluster
 from harness.gfs import Gfs
 from harness.grading import claim, expect
 from harness.history import InvokeAppend
-from harness.network.faults import Aim, Drop
+from harness.network.faults import Aim, Drop, Partition
 from harness.workload import Operation
 from labkit.checksum import crc32c
 from labkit.protocol import RECORD, RECORD_MAGIC
@@ -17,8 +17,8 @@ LOG = "/log"
 Row = tuple[int, int, int, int]  # offset, writer, sequence, checksum of the body
 
 
-def started(cluster: Cluster) -> Gfs:
-    gfs = Gfs(cluster)
+def started(cluster: Cluster, patience: float | None = None) -> Gfs:
+    gfs = Gfs(cluster, patience=patience)
     gfs.begin(LOG)
     return gfs
 
@@ -28,9 +28,9 @@ def append(cluster: Cluster, writer: int, sequence: int, content: bytes) -> Row:
     return offset, writer, sequence, crc32c(content)
 
 
-def rows(cluster: Cluster, command: str) -> list[Row]:
-    """What c2 finds in LOG by `scan` or `records`."""
-    found: list[tuple[int, int, int, int]] = cluster.call("c2", command, path=LOG)
+def rows(cluster: Cluster, command: str, path: str = LOG) -> list[Row]:
+    """What c2 finds in a file by `scan`, `records` or `follow`."""
+    found: list[tuple[int, int, int, int]] = cluster.call("c2", command, path=path)
     return [(offset, writer, sequence, checksum) for offset, writer, sequence, checksum in found]
 
 
@@ -64,7 +64,7 @@ def test_layout_of_a_record(cluster: Cluster) -> None:
     read="labs/04_consistency/README.md#part-b-records",
 )
 def test_records_among_garbage(cluster: Cluster) -> None:
-    gfs = started(cluster)
+    gfs = started(cluster, patience=30.0)
     whole = records.frame(3, 1, records.body(3, 1, 100))
     broken = bytearray(whole)
     broken[60] ^= 0x10
@@ -81,6 +81,7 @@ def test_records_among_garbage(cluster: Cluster) -> None:
     wanted.append(append(cluster, 2, 1, b"holds another: " + whole + RECORD_MAGIC))
     for sequence in range(2, 8):  # into the next chunk, so that there is padding
         wanted.append(append(cluster, 2, sequence, records.body(2, sequence, 900)))
+    wanted.append(append(cluster, 2, 8, b""))  # the file ends where its header does
     found = rows(cluster, "scan")
     odd = [row for row in found if row not in wanted]
     expect(
@@ -99,6 +100,32 @@ def test_records_among_garbage(cluster: Cluster) -> None:
         why="what a broken record claims to cover may hold whole ones: only a checksum that fits proves a length",
     )
     expect(found == wanted, "the records come in another order than they have in the file", seen=named(found))
+    behind_a_hole(gfs)
+    gfs.note("c2 reaches no chunkserver")
+    cluster.network.add(Partition(["c2"], gfs.chunkservers))
+    scan = gfs.workload.scan("c2", LOG)
+    gfs.finish(scan)
+    expect(
+        not scan.acknowledged,
+        "a scan has a result although no chunk could be read",
+        expected="ReadFailed: what was read is never returned as if it were all",
+        seen=f"{len(scan.value or [])} records",
+    )
+
+
+def behind_a_hole(gfs: Gfs) -> None:
+    """Replicas of the first chunk are empty, and yet the others begin where they do."""
+    cluster, size = gfs.cluster, gfs.limits.chunk_size
+    cluster.call("c1", "create", path="/page")
+    gfs.finish(gfs.workload.write("c1", "/page", size + 1008, 64))
+    placed = cluster.call("c1", "append", path="/page", body=b"behind a hole", writer=9, sequence=1)
+    found = rows(cluster, "scan", "/page")
+    expect(
+        any(row[0] == placed for row in found) and all(row[1:3] == (9, 1) for row in found),
+        "scan finds a record behind a hole at another place than append did",
+        expected=f"record 9-1 at {placed}; a chunk begins at a multiple of {size}, however short the one before is",
+        seen=named(found),
+    )
 
 
 @claim(
@@ -119,6 +146,8 @@ def test_each_record_once(cluster: Cluster) -> None:
     gfs.finish(copied)
     for _ in range(3):
         gfs.finish(*(gfs.workload.append(client, LOG, 700) for client in gfs.clients))
+    # Not copies of each other: two messages may well say the same.
+    alike = [append(cluster, 9, sequence, b"a body like another") for sequence in (1, 2)]
     stored = rows(cluster, "scan")
     first: dict[tuple[int, int], Row] = {}
     for row in stored:
@@ -136,7 +165,7 @@ def test_each_record_once(cluster: Cluster) -> None:
         expected=named(wanted),
         seen=named(got),
     )
-    acknowledged = sum(operation.acknowledged for operation in gfs.workload.operations)
+    acknowledged = sum(operation.acknowledged for operation in gfs.workload.operations) + len(alike)
     expect(
         len(got) == acknowledged, "a record is missing", expected=f"{acknowledged} records", seen=named(got)
     )
@@ -150,7 +179,7 @@ def test_each_record_once(cluster: Cluster) -> None:
 def test_following_a_growing_file(cluster: Cluster) -> None:
     gfs = started(cluster)
     followed = rows(cluster, "follow")
-    for _ in range(3):
+    for last in (False, False, True):
         before = gfs.attempts("c1")
         cluster.network.add(Drop(Aim("append", "reply", receiver="c1", times=None)))
         gfs.note("c1 gets no answers to append")
@@ -160,6 +189,9 @@ def test_following_a_growing_file(cluster: Cluster) -> None:
             "a second attempt of the append",
         )
         followed += rows(cluster, "follow")
+        if last:  # the next copy of that record is in another chunk than those that were there to be returned
+            fill_the_chunk(gfs)
+            followed += rows(cluster, "follow")
         cluster.network.heal()
         gfs.finish(copied)
         followed += rows(cluster, "follow")
@@ -179,6 +211,24 @@ def test_following_a_growing_file(cluster: Cluster) -> None:
         expected="each record once, though the file holds copies",
         seen=named(followed),
     )
+    alike = [append(cluster, 9, sequence, b"a body like another") for sequence in (1, 2)]
+    new = rows(cluster, "follow")
+    expect(
+        [row[1:] for row in new] == [row[1:] for row in alike],
+        "a follower does not return what is new, and only that",
+        expected=f"{named(alike)}, whose bodies are alike",
+        seen=named(new),
+    )
+
+
+def fill_the_chunk(gfs: Gfs) -> None:
+    """c2 appends until it has begun another chunk."""
+    begun = len(gfs.truth.chunks(LOG)) * gfs.limits.chunk_size
+    for _ in range(8):
+        other = gfs.workload.append("c2", LOG, 700)
+        gfs.finish(other)
+        if other.acknowledged and other.value >= begun:
+            return
 
 
 def returned(append: Operation, followed: list[Row]) -> bool:

@@ -14,19 +14,24 @@ from harness.cluster import Cluster
 from harness.explore import Deed, Explorer, Schedule, Strike, survives
 from harness.explore.explorer import LONG, MANY
 from harness.explore.points import Message
+from harness.failures import LabFailure
 from harness.fixtures import MakeExplorer
 from harness.gfs import LEASED, Gfs
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Drop, Partition, When
 from harness.network.frame import REPLY, REQUEST, Frame
+from harness.truth import MASTER
 
 LOG = "/log"
+KEPT = "/kept"  # a snapshot of LOG
 SLOW_MACHINE = 600
 FIVE = (Deed.CRASH, Deed.REBOOT, Deed.REPLACEMENT, Deed.LOSS, Deed.PARTITION)
 WHOLE = ("all or none",)
 ONCE = (*WHOLE, "no duplicates")
 ALL = (*ONCE, "recovery")
 MOST_ROUNDS = 8
+READING = 8.0  # seconds in which a primary that does not ask the others has long answered
+UNHEARD = 4  # transmissions: of a question that is given up, and of the next
 
 
 def all_faults(explorer: Explorer, deed: Deed, methods: tuple[str, ...], victim: str = "") -> None:
@@ -60,7 +65,10 @@ def test_no_duplicates_under_every_fault(make_explorer: MakeExplorer) -> None:
     read="labs/04_consistency/README.md#part-e-stricter",
 )
 def test_all_or_none_under_every_fault(make_explorer: MakeExplorer) -> None:
-    all_faults(make_explorer(strict=WHOLE, model=f"{BASE_MODEL}+all-or-none"), Deed.LOSS, ("apply",))
+    explorer = make_explorer(strict=WHOLE, model=f"{BASE_MODEL}+all-or-none")
+    all_faults(explorer, Deed.LOSS, ("apply",))
+    # Without recovery another record, as long as that one, may come to stand in its place.
+    survives(explorer, islice(only_one_has_it(explorer), 4))
 
 
 @pytest.mark.timeout(SLOW_MACHINE)
@@ -110,7 +118,9 @@ def test_recovery_under_every_fault(make_explorer: MakeExplorer) -> None:
     read="labs/04_consistency/README.md#part-e-stricter",
 )
 def test_a_replica_without_a_lease_is_not_read(cluster: Cluster) -> None:
-    cluster.limits.update(location_cache=300.0)  # longer than a lease, so that an old place is still known
+    cluster.limits.update(
+        location_cache=900.0
+    )  # longer than a client's patience: an old place has to be forgotten
     gfs = Gfs(cluster, strict=(*ALL, LEASED))
     old, others = gfs.begin(LOG)
     gfs.finish(gfs.workload.scan("c1", LOG, fresh=False))
@@ -129,6 +139,89 @@ def test_a_replica_without_a_lease_is_not_read(cluster: Cluster) -> None:
         "a read was stale",
         expected="every record that was acknowledged before the scan began",
         seen="; ".join(verdict.standing.reasons),
+    )
+    doubt_is_not_read(gfs)
+    snapshot_is_read(gfs)
+
+
+def doubt_is_not_read(gfs: Gfs) -> None:
+    """As long as one replica has not heard of a record, no reader is shown it."""
+    network = gfs.cluster.network
+    # Only then does nobody become primary before it is over, and ask the others.
+    gfs.pass_until(
+        lambda: len(gfs.truth.chunks(LOG)[-1].replicas) == gfs.limits.replicas, f"a third replica of {LOG}"
+    )
+    gfs.finish(gfs.workload.append("c2", LOG))
+    gfs.finish(counted := gfs.workload.scan("c1", LOG))
+    count, away = len(counted.value or ()), gfs.roles()["secondary1"]
+    cut = Partition(["c2"], [MASTER, *gfs.chunkservers])
+    refused = When(
+        Aim("append", "reply", receiver="c2", only=lambda reply: reply.failed),
+        lambda: network.add(cut),
+        deliver=True,
+    )
+    lost = Drop(Aim("apply", "request", receiver=away, times=None))
+    network.add(refused, lost)
+    gfs.note(f"{away} hears of no mutation; c2 is cut off when it is told so")
+    before = gfs.attempts("c2")
+    doubtful = gfs.workload.append("c2", LOG)
+    gfs.pass_until(
+        lambda: refused.aim.hits > 0 or doubtful.done.is_set() or gfs.attempts("c2") > before + 1,
+        f"an answer to an append that {away} has not heard of",
+    )
+    reading = gfs.workload.scan("c1", LOG)
+    gfs.pass_time(READING)
+    expect(
+        not reading.acknowledged or len(reading.value) == count,
+        f"a reader was shown a record that {away} lacks",
+        expected="leased_read completes what is in doubt before it answers; if it cannot, it answers replica_failed",
+        seen=f"{len(reading.value)} records, where {count} are on all replicas"
+        if reading.acknowledged
+        else None,
+        why="nobody has promised that record yet: if its primary dies now it may be gone, though it was read",
+    )
+    network.heal()
+    gfs.finish(doubtful, reading)
+    expect(
+        reading.acknowledged,
+        f"a reader gave up although {away} hears of mutations again",
+        seen=reading.refused,
+    )
+
+
+def snapshot_is_read(gfs: Gfs) -> None:
+    """A chunk that was in a snapshot has no primary; it can be read all the same, as long as it is the file's."""
+    gfs.truth.snapshot(LOG, KEPT)
+    gfs.note(f"a snapshot of {LOG}: its chunk has no primary any more")
+    shared = gfs.workload.scan("c1", LOG, fresh=False)
+    gfs.finish(shared)
+    expect(
+        shared.acknowledged,
+        "a file cannot be read since a snapshot of it was taken",
+        expected="shared_chunk says that the chunk changes no more: any replica of its version will do",
+        seen=shared.refused or None,
+    )
+    gfs.finish(gfs.workload.append("c2", LOG))
+    after = gfs.workload.scan("c1", LOG, fresh=False)
+    gfs.finish(after)
+    expect(
+        after.acknowledged and len(after.value) == len(shared.value) + 1,
+        "a record that was appended to the copy of a chunk is not read",
+        expected=f"{len(shared.value) + 1} records: whoever reads a shared chunk asks the master first whose it is",
+        seen=f"{len(after.value)} records" if after.acknowledged else after.refused,
+    )
+
+
+def appended(gfs: Gfs, client: str, path: str) -> None:
+    """A record is appended; a client whose patience is over begins with another one."""
+    for _ in range(MOST_ROUNDS):
+        append = gfs.workload.append(client, path)
+        gfs.finish(append)
+        if append.acknowledged:
+            return
+    raise LabFailure(
+        f"no append to {path} was acknowledged although two replicas are alive",
+        seen=append.refused or None,
     )
 
 
@@ -177,7 +270,19 @@ def test_a_new_primary_takes_over_what_another_has(cluster: Cluster) -> None:
         cluster.network.add(Partition(["c1"], ["master", *gfs.chunkservers]))
         gfs.finish(given_up)
         cluster.network.heal()
-        gfs.finish(gfs.workload.append("c2", path))
+        cluster.network.add(
+            Drop(
+                Aim(
+                    "read",
+                    "request",
+                    receiver=has,
+                    times=UNHEARD,
+                    only=lambda one: one.sender in gfs.chunkservers,
+                )
+            )
+        )
+        gfs.note(f"{has} does not hear at once what it is asked by another chunkserver")
+        appended(gfs, "c2", path)
         successor = gfs.roles()["primary"]
         # That it is in the chunk is what counts; the first replica that the master names is as good as any.
         expect(
@@ -196,5 +301,5 @@ def test_a_new_primary_takes_over_what_another_has(cluster: Cluster) -> None:
         path = f"{LOG}{number}"
         paths.append(path)
         cluster.call("c2", "create", path=path)
-        gfs.finish(gfs.workload.append("c2", path))
+        appended(gfs, "c2", path)
     gfs.judge(*paths)

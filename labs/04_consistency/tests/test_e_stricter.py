@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from harness import records
 from harness.cluster import Cluster
+from harness.failures import LabFailure
 from harness.gfs import Gfs
 from harness.grading import claim, expect
-from harness.network.faults import Aim, Drop, When
+from harness.history import Chunk
+from harness.network.faults import Aim, Drop, Partition, When
+from harness.truth import MASTER
 from harness.workload import Operation
+from labkit.errors import RemoteError
 
 LOG = "/log"
+KEPT = "/kept"  # a snapshot of LOG
 MODEL = "gfs+no-duplicates"
+PATIENCE = 900.0  # seconds: longer than what is done here while a client gets no answers
 
 
-def strict(cluster: Cluster) -> Gfs:
+def strict(cluster: Cluster, *, clients: int = 2) -> Gfs:
     """A GFS of strict chunkservers with one record in LOG."""
-    gfs = Gfs(cluster, chunkserver="strict chunkserver")
+    gfs = Gfs(cluster, chunkserver="strict chunkserver", clients=clients, patience=PATIENCE)
     gfs.begin(LOG)
     return gfs
 
@@ -27,6 +34,17 @@ def tries_again(gfs: Gfs, append: Operation, times: int) -> None:
         lambda: append.done.is_set() or gfs.attempts(client) >= enough,
         f"{times} more append requests of {client}",
     )
+
+
+def refusal(gfs: Gfs, data: bytes) -> str:
+    """The code with which a primary refuses to append bytes to LOG; empty if it does not."""
+    try:
+        gfs.truth.append_raw(LOG, data)
+    except LabFailure as failure:
+        if isinstance(failure.__cause__, RemoteError):
+            return failure.__cause__.code
+        raise
+    return ""
 
 
 def judge(gfs: Gfs) -> None:
@@ -55,6 +73,13 @@ def test_lost_answers_leave_one_copy(cluster: Cluster) -> None:
     gfs.finish(gfs.workload.append("c2", LOG))
     cluster.network.heal()
     gfs.finish(unheard)
+    nameless = refusal(gfs, records.frame(9, 1, b"whole") + b"and more")
+    expect(
+        nameless == "bad_arguments",
+        "data that is no record was not refused as that",
+        expected="bad_arguments: what has no identity cannot be told from its copy",
+        seen=nameless or "an offset",
+    )
     gfs.settle()
     judge(gfs)
 
@@ -89,8 +114,35 @@ def test_a_new_primary_finds_what_was_appended(cluster: Cluster) -> None:
     under_way = [gfs.workload.append(client, LOG) for client in gfs.clients]
     cluster.until(lambda: not cluster.nodes[second["primary"]].alive, f"the crash of {second['primary']}")
     gfs.finish(*under_way)
+    gfs.note(f"reboot {second['primary']}")
+    cluster.start(second["primary"])
+    primary_again(gfs)
     gfs.settle()
     judge(gfs)
+
+
+def primary_again(gfs: Gfs) -> None:
+    """Who was primary is cut off, gets a replica again that has a record more, and is the only one left."""
+    cluster = gfs.cluster
+    gfs.recover()
+    gfs.finish(gfs.workload.append("c2", LOG))
+    old = gfs.roles()["primary"]
+    others = [name for name in gfs.chunkservers if name != old]
+    cut = Partition([old], [MASTER, *gfs.clients, *others])
+    cluster.network.add(cut, Drop(Aim("append", "reply", receiver="c1", times=None)))
+    gfs.note(f"{old} is cut off from everybody; c1 gets no answers to append")
+    unheard = gfs.workload.append("c1", LOG)
+    gfs.finish(gfs.workload.append("c2", LOG))
+    tries_again(gfs, unheard, 1)
+    cluster.network.remove(cut)
+    gfs.note(f"{old} is back")
+    gfs.pass_until(lambda: old in gfs.truth.chunks(LOG)[-1].replicas, f"a new replica on {old}")
+    for name in others:
+        gfs.crash(name, f"so that {old} is primary again, of a chunk to which another one has appended since")
+    cluster.network.heal()
+    gfs.finish(unheard)
+    expect(unheard.acknowledged, f"c1 gave its record up although {old} has it, and is alive")
+    cluster.start(*others)
 
 
 @claim(
@@ -121,9 +173,24 @@ def test_a_record_is_completed_everywhere(cluster: Cluster) -> None:
     read="labs/04_consistency/README.md#part-e-stricter",
 )
 def test_a_record_in_doubt_stays_with_its_chunk(cluster: Cluster) -> None:
-    gfs = strict(cluster)
-    cluster.network.add(Drop(Aim("append", "reply", receiver="c1", times=None)))
-    gfs.note("c1 gets no answers to append")
+    gfs = strict(cluster, clients=3)
+    lost = Drop(Aim("apply", "request", receiver=gfs.roles()["secondary2"], times=None))
+    refused = When(
+        Aim("append", "reply", receiver="c3", only=lambda reply: reply.failed),
+        lambda: cluster.network.add(Partition(["c3"], [MASTER, *gfs.chunkservers])),
+        deliver=True,
+    )
+    cluster.network.add(lost, refused, Drop(Aim("append", "reply", receiver="c1", times=None)))
+    gfs.note(
+        "a secondary hears of no mutation; c3 is cut off when it is told so; c1 gets no answers to append"
+    )
+    before = gfs.attempts("c3")
+    doubtful = gfs.workload.append("c3", LOG)
+    gfs.pass_until(
+        lambda: refused.aim.hits > 0 or doubtful.done.is_set() or gfs.attempts("c3") > before + 1,
+        "an answer to an append that a secondary has not heard of",
+    )
+    cluster.network.remove(lost)
     unheard = gfs.workload.append("c1", LOG)
     tries_again(gfs, unheard, 1)
     for _ in range(20):
@@ -132,10 +199,28 @@ def test_a_record_in_doubt_stays_with_its_chunk(cluster: Cluster) -> None:
         if other.acknowledged and other.value >= gfs.limits.chunk_size:
             break
     gfs.note("c2 has filled the chunk")
+    first = gfs.truth.chunks(LOG)[0]
+    short = [name for name in first.replicas if not full(gfs, first, name)]
+    expect(
+        not short,
+        "an append was refused with chunk_full before the chunk was full on all replicas",
+        expected="the rest of the chunk is padding on all of them, and then chunk_full",
+        seen=f"{', '.join(short)} ends before the chunk does",
+    )
     gfs.pass_time(gfs.limits.location_cache + 1)
     tries_again(gfs, unheard, 1)
+    gfs.truth.snapshot(LOG, KEPT)
+    gfs.note(f"a snapshot of {LOG}: who appends to the chunk again gets a copy of it")
+    tries_again(gfs, unheard, 1)
     cluster.network.heal()
-    gfs.finish(unheard)
-    expect(unheard.acknowledged, "the record was given up although it is in the file")
+    gfs.finish(unheard, doubtful)
+    for one in (unheard, doubtful):
+        expect(one.acknowledged, f"the record of {one.invoke.client} was given up although it is in the file")
     gfs.settle()
     judge(gfs)
+
+
+def full(gfs: Gfs, chunk: Chunk, name: str) -> bool:
+    """Whether the replica of a chunk reaches to its end; so does one whose server does not say."""
+    replica = gfs.truth.replica(chunk, name)
+    return replica is None or replica.length == gfs.limits.chunk_size

@@ -66,7 +66,7 @@ class Client:
         at most `limits.record_limit` bytes.
 
         AppendFailed, and nothing else: the file does not exist, the record is too large, or patience has
-        run out. Definite only if no append request ever left for this record.
+        run out. Definite exactly if no append request ever left for this record, whatever the last error was.
         """
         name = RecordId(*record_id) if record_id is not None else self._new_id()
         return self._appender.append(path, Record(name, bytes(body)))
