@@ -160,7 +160,7 @@ def test_locks_on_names(cluster: Cluster) -> None:
     cluster.network.release(hold)
     snapshot.result()
     cell.eventually(
-        lambda: all(call.done for call in below),
+        lambda: all(call.done for call in (*below, wanted)),
         "that all are answered who waited for a snapshot, those too who want each other's names,",
     )
     with contextlib.suppress(RemoteError):
