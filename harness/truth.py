@@ -87,6 +87,13 @@ class Truth:
             data += bytes(chunk.index * self._limits.chunk_size - len(data)) + piece[1]
         return bytes(data)
 
+    def stored(self, path: str, server: str) -> bytes:
+        """What a server stores of the last chunk of a file, whether the master names it or not; LabFailure when it does not say."""
+        stored = self._stored(self.chunks(path)[-1], server)
+        if stored is None:
+            raise LabFailure(f"{server} does not say what it stores", seen=self._refusals[server])
+        return stored[1]
+
     def _stored(self, chunk: Chunk, server: str) -> tuple[int, bytes] | None:
         """Version and bytes of a replica; None when its server will not say."""
         data = bytearray()

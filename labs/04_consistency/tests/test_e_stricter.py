@@ -16,6 +16,7 @@ from labkit.errors import RemoteError
 LOG = "/log"
 KEPT = "/kept"  # a snapshot of LOG
 MODEL = "gfs+no-duplicates"
+IN_THE_MIDDLE = 3  # disk operations: a change of a replica takes at least two writes and their syncs
 PATIENCE = 900.0  # seconds: longer than what is done here while a client gets no answers
 
 
@@ -163,8 +164,39 @@ def test_a_record_is_completed_everywhere(cluster: Cluster) -> None:
     cluster.network.heal()
     gfs.note("the network heals")
     gfs.finish(*under_way)
+    told_again(gfs)
     gfs.settle()
     judge(gfs)
+
+
+def told_again(gfs: Gfs) -> None:
+    """A new primary tells a secondary what all replicas have, and the secondary dies while it changes its disk."""
+    cluster, old = gfs.cluster, gfs.roles()["primary"]
+    gfs.finish(last := gfs.workload.append("c2", LOG))
+    expect(last.acknowledged, "an append failed although nothing was wrong any more", seen=last.refused)
+    gfs.crash(old, "when all replicas have all records")
+    told = cluster.network.hold(Aim("apply", "request", times=None))
+    appending = gfs.workload.append("c1", LOG)
+    gfs.pass_until(lambda: told.first.is_set() or appending.done.is_set(), "a mutation by a new primary")
+    if told.frames:
+        other = told.frames[0].receiver
+        cluster.crash_at(other, IN_THE_MIDDLE, "before")
+        gfs.note(f"{other} is to die before its disk operation {IN_THE_MIDDLE} from now")
+        cluster.network.release(told)
+        gfs.pass_until(
+            lambda: not cluster.nodes[other].alive or appending.done.is_set(), f"a mutation on {other}"
+        )
+        cluster.restart(other)
+        gfs.note(f"{other} is rebooted")
+        expect(
+            last.frame in gfs.truth.stored(LOG, other),
+            f"{other} has lost a record that was acknowledged when it was told to write it again",
+            expected="a secondary that has those very bytes keeps them",
+            seen="its replica without that record",
+            why="until it has written them again, one replica less has what was promised to be on all",
+        )
+    gfs.finish(appending)
+    cluster.start(old)
 
 
 @claim(
