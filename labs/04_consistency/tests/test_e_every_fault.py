@@ -214,14 +214,15 @@ def snapshot_is_read(gfs: Gfs) -> None:
 
 def appended(gfs: Gfs, client: str, path: str) -> None:
     """A record is appended; a client whose patience is over begins with another one."""
+    refused = ""
     for _ in range(MOST_ROUNDS):
         append = gfs.workload.append(client, path)
         gfs.finish(append)
         if append.acknowledged:
             return
+        refused = append.refused
     raise LabFailure(
-        f"no append to {path} was acknowledged although two replicas are alive",
-        seen=append.refused or None,
+        f"no append to {path} was acknowledged although two replicas are alive", seen=refused or None
     )
 
 
