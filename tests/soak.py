@@ -223,6 +223,7 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="add the runs to docs/soak.md")
     parser.add_argument("--seed", type=int, default=0, help="of the load")
     said = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # nobody is left stopped
     counts: dict[str, Count] = {}
     with load(random.Random(said.seed)) if said.load else contextlib.nullcontext():
         for lab in said.lab or LABS:
