@@ -193,7 +193,8 @@ METHODS: tuple[Method, ...] = (
         "I am alive; what I store; replicas I found damaged; leases I hold and want to keep, by version. "
         "`leases` in the reply: until when, on the *chunkserver's* clock, each lease now holds (`sent` plus the "
         "lease time); one that is missing was not renewed. `register` true: the master does not know this "
-        "server, register again.",
+        "server, register again. The answer is about the versions that were reported: what is at another by now is "
+        "neither deleted nor renewed. `used`: the bytes of all replicas it has.",
         "GFS §2.1, §3.1, §4.5",
         args={
             "name": "str",
