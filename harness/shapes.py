@@ -66,10 +66,11 @@ def check_reply(node: str, method: str, result: Any) -> dict[str, Any]:
 
 
 def oddity(frame: Frame) -> str:
-    """What in a message is not as docs/protocol.md says, in words; empty if nothing is, or for a method nobody knows."""
-    if frame.failed:
-        return ""
+    """What in a message is not as docs/protocol.md says, in words; empty if nothing is. A method that it does not have
+    may be answered with anything."""
     method = CATALOGUE.get(frame.method)
+    if frame.failed or (method is None and frame.kind != REQUEST and "result" in frame.header):
+        return ""
     if frame.kind == REQUEST:
         what, part, shapes = f"for {frame.method}", "args", method.args if method else _NOTHING
     else:

@@ -72,6 +72,9 @@ def test_a_wrong_reply_is_a_failure_in_words(result: Any, says: str, seen: str) 
             "a reply to stat with a chunks that is no int",
         ),
         ("reply", {"method": "stat", "result": None}, "a reply to stat without result"),
+        ("reply", {"method": "echo", "result": None}, ""),
+        ("reply", {"method": "echo", "result": 7}, ""),
+        ("reply", {"method": "echo"}, "a reply to echo without result"),
         ("reply", {"method": "stat", "error": {"code": "no_such_file"}}, ""),
     ],
 )
