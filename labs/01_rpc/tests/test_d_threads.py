@@ -241,6 +241,7 @@ def test_stopping_leaves_nothing_behind(cluster: Cluster) -> None:
             expected="ConnectionLost, definite False: it was sent, and nobody knows",
             seen=outcome,
         )
+        wait_for_ends(cluster, "other", fresh, "the client had been closed")
         late = calls.outcome("echo", client="other")
         expect(
             late.get("error") == "Unreachable",
@@ -262,6 +263,6 @@ def test_stopping_leaves_nothing_behind(cluster: Cluster) -> None:
             seen=cluster.call("server", "threads"),
         ) from failure
     wait_for_ends(cluster, "server", fresh, "the server had been stopped")
-    wait_for_ends(cluster, "other", fresh, "the client had been closed")
+    wait_for_ends(cluster, "other", fresh, "a closed client had been called")
     after = calls.finish(calls.begin("echo", policy={"attempts": 1}))
     expect("error" in after, "a server that was stopped still answers", seen=after)
