@@ -58,10 +58,11 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):
             raise LabFailure(missing, kind=NOT_IMPLEMENTED) from stumble
         for cluster in clusters:
-            cluster.await_news()
-            if isinstance(stumble, HandlerFailed) and (raised := handler_failed(cluster)):
-                said, _, lines = raised.partition("\n")
-                raise LabFailure(said, witness=lines or None, kind=BROKEN) from stumble
+            if isinstance(stumble, HandlerFailed):
+                cluster.await_news()
+                said, calls = handler_failed(cluster)
+                if said:
+                    raise LabFailure(said, witness=calls or None, kind=BROKEN) from stumble
             if odd := first_oddity(cluster):
                 raise LabFailure(odd, expected="what docs/protocol.md says", kind=BROKEN) from stumble
         raise

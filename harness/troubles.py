@@ -57,16 +57,16 @@ def first_oddity(cluster: Cluster) -> str:
     return next((odd for frame in frames if (odd := oddity(frame))), "")
 
 
-def handler_failed(cluster: Cluster) -> str:
-    """The last handler that raised what it should not have, and where, if that was logged; or empty."""
+def handler_failed(cluster: Cluster) -> tuple[str, str]:
+    """The last handler that raised what it should not have; and the calls that led there, if that was logged. Or empty."""
     frames = [frame for frame in cluster.network.journal if frame.sender in cluster.nodes]
     raised = [frame for frame in frames if frame.method in CATALOGUE and _raised(frame)]
     if not raised:
-        return ""
+        return "", ""
     last = raised[-1]
     said = f"{last.sender} answered {last.method} with {HandlerFailed.code}: {_said(last)}"
     logged = [error for error in list(cluster.nodes[last.sender].logged) if str(error.get("type")) in said]
-    return f"{said}\n{logged[-1].get('traceback')}" if logged else said
+    return said, str(logged[-1].get("traceback")) if logged else ""
 
 
 def to_write(text: str) -> str:
@@ -100,8 +100,8 @@ def _of_nodes(cluster: Cluster) -> Iterator[str]:
 
 
 def _on_the_wire(cluster: Cluster) -> Iterator[str]:
-    if raised := handler_failed(cluster):
-        yield raised
+    if any(raised := handler_failed(cluster)):
+        yield "\n".join(filter(None, raised))
     if odd := first_oddity(cluster):
         yield f"{odd} (docs/protocol.md)"
 

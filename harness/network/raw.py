@@ -19,7 +19,7 @@ import socket
 from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from harness.failures import HarnessFault, LabFailure
 from harness.network.actors import Actors
@@ -203,3 +203,9 @@ class RawConnection:
             return None
         except OSError:
             return b""
+
+
+def code_of(reply: dict[str, Any]) -> Any:
+    """The code of the error that a reply holds; None if it holds none."""
+    error = reply.get("error")
+    return cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None

@@ -221,14 +221,11 @@ class Cell:
 
     def mutate(self, server: str, chunk: Chunk, serial: int, offset: int, data: bytes) -> None:
         """Push to a secondary and have it applied. LabFailure when the server says no."""
-        try:
-            self.apply(server, chunk, serial, offset, self.push(data, server))
-        except RemoteError as error:
-            raise LabFailure(
-                f"a mutation failed although nothing was wrong: {len(data)} bytes at {offset}, number {serial}",
-                expected="done",
-                seen=str(error),
-            ) from error
+        accepted(
+            lambda: self.apply(server, chunk, serial, offset, self.push(data, server)),
+            f"a mutation failed although nothing was wrong: {len(data)} bytes at {offset}, number {serial}",
+            expected="done",
+        )
 
     def begin_apply(
         self,
@@ -339,6 +336,14 @@ def refused(codes: str | Sequence[str], call: Callable[[], Any], what: str, why:
         )
         return
     raise LabFailure(f"{what} was not refused", expected=" or ".join(wanted), seen=repr(answer), why=why)
+
+
+def accepted(call: Callable[[], object], message: str, *, expected: str) -> None:
+    """LabFailure with this message if `call` is answered with an error."""
+    try:
+        call()
+    except RemoteError as error:
+        raise LabFailure(message, expected=expected, seen=str(error)) from error
 
 
 def _shown(data: bytes) -> str:

@@ -111,6 +111,17 @@ class MasterCell:
             f"{method} {args}: no_replica for 160 virtual seconds with {len(servers)} servers alive"
         )
 
+    def next_lease(self, servers: Sequence[StubChunkserver], handle: int, version: int) -> dict[str, Any]:
+        """The lease that follows one of `version`; its own has to be higher."""
+        new = self.patiently("lease", servers, handle=handle)
+        expect(
+            new["version"] > version,
+            "the lease that follows has no higher version",
+            expected=f"more than {version}",
+            seen=str(new),
+        )
+        return new
+
     def answered(
         self, method: str, servers: Sequence[StubChunkserver], *, keep: bool = True, **args: Any
     ) -> Call:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from harness.calls import Calls, value_of
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
-from harness.network.raw import RawPeer
+from harness.network.raw import RawPeer, code_of
 
 CLIENT = 77  # the id under which a test itself speaks to a server
 
@@ -129,11 +129,6 @@ def test_late_duplicate_is_refused(cluster: Cluster) -> None:
             expected="call 5 runs: ack is without meaning when epoch is nil",
             seen=after,
         )
-
-
-def code_of(reply: dict[str, Any]) -> Any:
-    error = reply.get("error")
-    return cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None
 
 
 def check_refused(reply: dict[str, Any], ran: int, what: str) -> None:

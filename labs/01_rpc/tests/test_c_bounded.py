@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from harness.calls import Calls
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.frame import encode
-from harness.network.raw import RawConnection
+from harness.network.raw import RawConnection, code_of
 from harness.outside import resident
 
 CLIENT = 77
@@ -117,11 +117,6 @@ def test_gone_clients_are_forgotten(cluster: Cluster) -> None:
 
 def fill(number: int, size: int = ANSWER) -> dict[str, Any]:
     return {"number": number, "size": size}
-
-
-def code_of(reply: dict[str, Any]) -> Any:
-    error = reply.get("error")
-    return cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None
 
 
 def call_many(server: RawConnection, epoch: int, first: int, last: int) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from harness.calls import Calls
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
-from harness.network.raw import RawPeer
+from harness.network.raw import RawPeer, code_of
 
 CLIENT = 77  # the id under which a test itself speaks to a server
 
@@ -78,8 +76,3 @@ def surely_not_run(calls: Calls) -> None:
         expected="1 run, and the same XID in every transmission",
         seen=f"{calls.ran('fresh')} runs, and the XIDs {[frame.header.get('xid') for frame in sent]}",
     )
-
-
-def code_of(reply: dict[str, Any]) -> Any:
-    error = reply.get("error")
-    return cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import Any
 
 from harness import patience
 from harness.calls import STEP, Calls
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
-from harness.network.raw import RawConnection, RawPeer
+from harness.network.raw import RawConnection, RawPeer, code_of
 from harness.processes.crash_disk import WHEN
 from harness.processes.session import Pending
 
@@ -187,11 +187,6 @@ def test_repeat_is_answered_as_the_first_time(cluster: Cluster) -> None:
             expected={"alice": 95, "bob": 5},
             seen=seen,
         )
-
-
-def code_of(reply: dict[str, Any]) -> Any:
-    error = reply.get("error")
-    return cast("dict[str, Any]", error).get("code") if isinstance(error, dict) else None
 
 
 def arguments(request: list[int], transfer: list[Any]) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Callable
 
 from harness.cluster import Cluster
-from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.faults import Aim
-from harness.stubs.cell import Cell, Chunk, refused
+from harness.stubs.cell import Cell, Chunk, accepted, refused
 from labkit.errors import RemoteError
 
 MakeCluster = Callable[..., Cluster]
@@ -60,26 +59,20 @@ def test_commands_that_come_twice_or_late(make_cluster: MakeCluster) -> None:
 
 
 def twice(command: Callable[[], object], what: str) -> None:
-    try:
-        command()
-    except RemoteError as error:
-        raise LabFailure(
-            f"{what} is refused when it comes a second time",
-            expected="done: the first answer may have been lost",
-            seen=str(error),
-        ) from error
+    accepted(
+        command,
+        f"{what} is refused when it comes a second time",
+        expected="done: the first answer may have been lost",
+    )
 
 
 def goes_on(cell: Cell, chunk: Chunk, after: str) -> None:
     """The lease still holds, and its serial numbers go on."""
-    try:
-        cell.ask_append(chunk, cell.push(b"data"))
-    except RemoteError as error:
-        raise LabFailure(
-            f"the primary does not append after {after}",
-            expected="an offset: its lease and its serial numbers go on",
-            seen=str(error),
-        ) from error
+    accepted(
+        lambda: cell.ask_append(chunk, cell.push(b"data")),
+        f"the primary does not append after {after}",
+        expected="an offset: its lease and its serial numbers go on",
+    )
 
 
 def at_version(cell: Cell, name: str, chunk: Chunk, when: str) -> None:
