@@ -150,7 +150,13 @@ def test_client_acknowledges_what_is_answered(cluster: Cluster) -> None:
     calls = Calls(cluster)
     slow = calls.begin("wait_at_gate", {"gate": "g", "key": "slow"})
     calls.until_ran("slow", 1, slow)
-    (_, oldest) = xid_of(calls.requests("wait_at_gate")[0])
+    first = calls.requests("wait_at_gate")
+    expect(
+        first != [],
+        "a call ran on the server, but no request for it could be read on the way",
+        why="the network between them reads frames as docs/protocol.md lays them out: no xid is seen in any other",
+    )
+    (_, oldest) = xid_of(first[0])
     for number in range(3):
         calls.value("add", {"key": f"quick{number}"})
     for frame in calls.requests("add"):
