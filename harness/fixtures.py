@@ -58,7 +58,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):
             raise LabFailure(missing, kind=NOT_IMPLEMENTED) from stumble
         for cluster in clusters:
-            if isinstance(stumble, HandlerFailed):
+            # By itself, or as what another node met and passed on.
+            if isinstance(stumble, HandlerFailed) or HandlerFailed.__name__ in str(stumble):
                 cluster.await_news()
                 said, calls = handler_failed(cluster)
                 if said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,3 +208,47 @@ def test_pytest_itself_is_silent(report: dict[str, Any]) -> None:
 def test_nothing_is_written_beside_the_requested_files(report: dict[str, Any]) -> None:
     known = {"lab.toml", "test_all.py", "__init__.py", "report.json", "report.xml", "last-runs.json"}
     assert {path.name for path in report["root"].rglob("*") if path.is_file()} == known
+
+
+def test_failures_by_the_same_line_of_the_program_are_told_once(tmp_path: Path) -> None:
+    kit = FakeKit(tmp_path)
+    points = {"test_read": 1, "test_append": 2, "test_clone": 4, "test_other_line": 8, "test_wrong": 16}
+    code = """
+        import os
+        from harness.failures import BROKEN
+        from harness.processes.node import describe
+
+        def stumble(key):
+            {}[key]
+
+        def elsewhere(key):
+            {}[key]
+
+        def broken(message, key, program=stumble):
+            try:
+                program(key)
+            except KeyError as error:
+                calls = describe(error, {"tests": os.path.dirname(__file__)})["traceback"]
+                raise LabFailure(message, witness="cs1 answered with an error\\n" + calls, kind=BROKEN) from None
+
+        @claim('Reads')
+        def test_read(): broken("nothing is read", 1)
+        @claim('Appends')
+        def test_append(): broken("nothing is appended", 2)
+        @claim('Clones')
+        def test_clone(): broken("nothing is cloned", 3)
+        @claim('Lists')
+        def test_other_line(): broken("nothing is listed", 1, elsewhere)
+        @claim('Wrong')
+        def test_wrong(): expect(False, "no error, but wrong")
+    """
+    kit.lab("lab01", {"A": points}, code)
+
+    report = kit.graded("lab01")
+    shown = report["run"].stdout
+
+    assert "7 points lost: 3 tests, in each the same line raised the same error; one of them" in shown
+    assert "test_read, test_append, test_clone" in shown
+    assert shown.count("in stumble: {}[key]") == 1 and shown.count("in elsewhere: {}[key]") == 1
+    assert "8 points lost: Lists" in shown and "16 points lost: Wrong" in shown
+    assert "nothing is cloned" in results_of(report)["test_clone"]["message"]

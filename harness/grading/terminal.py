@@ -1,11 +1,13 @@
 """The report a person reads at the end: points per part, then what to look at.
 
 Failures that say the same thing (a node that cannot start fails every test) are told once, with the list
-of tests. What is simply not written yet is no failure to be explained: one line per hint.
+of tests; so are those in which the same line of the program raised the same error, whatever each test saw of it.
+What is simply not written yet is no failure to be explained: one line per hint.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -21,6 +23,8 @@ from harness.grading.screen import status_word
 from harness.grading.text import one_line
 
 _NAMES_SHOWN = 3
+# The end of a traceback as `harness.processes.node.describe` writes it: the innermost line, and the type of the error.
+_RAISED = re.compile(r"^(\S+ line \d+, in .*)\n(?!\S+ line \d+, in )([\w.]+)", re.MULTILINE)
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -77,13 +81,15 @@ def _show_points(console: Console, report: Report, lab: LabResult) -> None:
 
 
 def _grouped(failures: Sequence[TestResult]) -> list[list[TestResult]]:
-    """Tests with the same outcome together, in the order of their first."""
+    """Tests with the same outcome, or the same error, together, in the order of their first."""
     groups: dict[tuple[str, ...], list[TestResult]] = {}
     for result in failures:
         told = result.outcome or Outcome(result.status, "")
         same = (result.status.value, told.message, told.expected, told.seen, told.witness)
         if told.kind == "fault":
             same = (result.status.value, told.message)
+        if told.kind == BROKEN and (raised := _RAISED.search(told.witness)):
+            same = (result.status.value, *raised.groups())
         groups.setdefault(same, []).append(result)
     return list(groups.values())
 
@@ -98,7 +104,11 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
     if len(group) == 1:
         console.print(head.append(test.claim.title, "bold"))
     else:
-        console.print(head.append(f"{len(group)} tests, all for the same reason", "bold"))
+        alike = len({result.outcome and result.outcome.message for result in group}) == 1
+        reason = (
+            "all for the same reason" if alike else "in each the same line raised the same error; one of them"
+        )
+        console.print(head.append(f"{len(group)} tests, {reason}", "bold"))
     if outcome is None:
         return
     rows: list[tuple[str, str]] = [("said", outcome.message), ("expected", outcome.expected)]
