@@ -9,19 +9,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from harness.failures import BROKEN, LabFailure, TooBusy
 from harness.network.actors import Actors
 from harness.network.proxy import Proxy
 from harness.node import Node
 from harness.patience import Deadline
+from harness.processes import linux
+from harness.processes.session import NodeProcess, Session
 
-BUSY = 10.0  # seconds of patience for which somebody may be at work before time passes all the same
+# Seconds of patience for which somebody may be at work before time passes all the same: in a cluster of which nobody knows
+# yet that he never rests, though another one's did not; and in one of which that is known. At first it is the session's.
+SECOND_PATIENCE = 1.0
 RESTLESS = 0.05
+SECOND_EFFORT = 0.2  # seconds of the processor, once a node has been found in an endless loop
+ANSWER = 0.9  # seconds of patience for a node to say where it is
+LOOK = 0.25  # real seconds between two looks at how much processor the nodes have used
 
 
 class Quiet:
-    def __init__(self, proxy: Proxy, actors: Actors) -> None:
+    def __init__(self, proxy: Proxy, actors: Actors, session: Session) -> None:
         self._proxy = proxy
         self._actors = actors
+        self._session = session
         self._nodes: list[Node] = []  # the one first that was last seen at work
         self._passed = 0  # frames, when somebody last asked
         self._restless = False  # somebody was at work for as long as we ever wait for that
@@ -47,16 +56,46 @@ class Quiet:
     def wait(self, over: Callable[[], bool], restless: float = RESTLESS) -> bool:
         """Return when nothing happens any more but through time, or it is `over`; whether it is.
 
-        In any case after BUSY seconds of patience; and once that has happened, after so many `restless` ones: an
-        endless loop shall not cost as much again. TooBusy if all that time there was no processor to come to rest with.
+        In any case after the session's patience; and once that has happened, after so many `restless` seconds of it: an
+        endless loop shall not cost as much again. TooBusy if all that time there was no processor to come to rest with,
+        LabFailure if a node has had plenty of it: what never waits takes it from all others.
         """
-        deadline = Deadline(restless if self._restless else BUSY)
+        deadline = Deadline(restless if self._restless else self._session.rest_patience)
+        used: dict[int, float] = {}  # by each process, when it was first looked at
+        look = time.monotonic() + LOOK
         while not (ended := over()) and not self.holds():
-            if deadline.passed():
+            if time.monotonic() >= look:
+                look += LOOK
+                self._refuse_endless(used, self._session.most_effort)
+            try:
+                in_vain = deadline.passed()
+            except TooBusy:
+                self._refuse_endless(used, self._session.most_effort / 4)
+                raise
+            if in_vain:
                 self._restless = True
+                self._session.rest_patience = SECOND_PATIENCE
                 break
             time.sleep(0.001)
         return ended
+
+    def _refuse_endless(self, used: dict[int, float], most: float) -> None:
+        """LabFailure if a node has used `most` seconds of the processor since it was first looked at."""
+        for node in self._nodes:
+            if node.process is None or not node.alive:
+                continue
+            seconds = linux.processor_seconds(node.process.pid)
+            effort = seconds - used.setdefault(node.process.pid, seconds)
+            if effort >= most:
+                self._session.most_effort = SECOND_EFFORT
+                raise LabFailure(
+                    f"{node.name} does not rest",
+                    expected="a thread with nothing to do waits: for a lock, a condition, a queue, a socket, or by ctx.clock",
+                    seen=f"{effort:.1f} s of the processor, while the test waited for it to have nothing left to do",
+                    witness=_busiest(node.process) or None,
+                    why="what looks again and again takes the processor from all others",
+                    kind=BROKEN,
+                )
 
     def _all_asleep(self) -> dict[str, dict[str, bytes]] | None:
         """If every living node waits, what tells whether one of its threads has run since. The last that did not wait is
@@ -78,3 +117,10 @@ class Quiet:
         # In the first turn of its loop that we wait for it may still have been at work on what came before us.
         self._proxy.submit(lambda: None)
         self._proxy.submit(lambda: None)
+
+
+def _busiest(process: NodeProcess) -> str:
+    """Where the thread of a node is that has run most; empty if it does not say."""
+    asked = process.send("harness.busiest")
+    place = asked.message.get("value") if asked.wait(ANSWER) and asked.message else ""
+    return f"its busiest thread is at {place}" if place else ""

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness.cluster import Cluster
 from harness.network.actors import Actors
 from harness.network.faults import Aim
 from harness.patience import Deadline
+from harness.processes.session import Session
 from harness.quiet import Quiet
 from harness.stubs.cell import Call
 from harness.stubs.peer import ScriptedPeer
@@ -20,8 +22,14 @@ from harness.workspace import Workspace
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with Cluster(Workspace({}, "nobody"), seed=1) as made:
+def session() -> Iterator[Session]:
+    with closing(Session()) as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(session: Session) -> Iterator[Cluster]:
+    with Cluster(Workspace({}, "nobody"), seed=1, session=session) as made:
         yield made
 
 
@@ -78,7 +86,7 @@ def test_a_wait_that_ends_in_vain_makes_an_actor_work_again() -> None:
         actors.await_readable(there, Deadline(20.0))  # who is no actor does not wait here
 
 
-def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster) -> None:
+def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster, session: Session) -> None:
     begun, end = threading.Event(), threading.Event()
 
     def slow(path: str) -> dict[str, list[str]]:
@@ -92,7 +100,7 @@ def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster) -> None:
         lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster.network.actors
     )
     assert begun.wait(20)
-    quiet = Quiet(cluster.network.proxy, cluster.network.actors)
+    quiet = Quiet(cluster.network.proxy, cluster.network.actors, session)
     for _ in range(20):
         assert not quiet.holds()
     end.set()
@@ -113,14 +121,13 @@ def test_a_call_that_waits_for_what_is_held_up_is_quiet(cluster: Cluster) -> Non
     assert cluster.await_quiet(lambda: call.done)
 
 
-def test_who_never_rests_is_waited_for_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.quiet.BUSY", 0.2)
+def test_who_never_rests_is_waited_for_once(
+    cluster: Cluster, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.quiet.SECOND_PATIENCE", 0.1)
+    session.rest_patience = 0.2
     end = threading.Event()
-
-    def never_rest() -> None:
-        end.wait(60)
-
-    cluster.network.actors.start(never_rest, "restless")
+    cluster.network.actors.start(lambda: end.wait(60), "restless")
     before = time.monotonic()
     assert not cluster.await_quiet()
     assert time.monotonic() - before >= 0.2
@@ -132,4 +139,12 @@ def test_who_never_rests_is_waited_for_once(cluster: Cluster, monkeypatch: pytes
 
     assert not cluster.await_quiet(over, restless=0.0)
     assert len(looks) <= 2
+
+    # Nobody knows yet that the next cluster's do not rest either, but it is no surprise.
+    with Cluster(Workspace({}, "nobody"), seed=2, session=session) as another:
+        another.network.actors.start(lambda: end.wait(60), "restless")
+        looks.clear()
+        assert not another.await_quiet(over, restless=0.0)
+        assert len(looks) > 2
+        assert session.rest_patience == 0.1
     end.set()

@@ -69,6 +69,15 @@ def processor_seconds(pid: int) -> float:
     return (int(of_user) + int(of_kernel)) / os.sysconf("SC_CLK_TCK")
 
 
+def thread_has_run(thread: int) -> int:
+    """How long a thread of this process has run so far, in ticks of the kernel's; 0 when it is gone."""
+    try:
+        of_user, of_kernel = _behind_the_name(f"/proc/self/task/{thread}")[11:13]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(of_user) + int(of_kernel)
+
+
 def signal_name(number: int) -> str:
     """ "SIGKILL"; "signal 40" for one without a name of its own."""
     try:

@@ -145,6 +145,8 @@ class Node:
                         done + int(as_map(args)["operation"]), str(as_map(args)["when"])
                     )
                     self._tell({"id": number, "value": done})
+                case {"command": "harness.busiest", "id": int(number)}:
+                    self._tell({"id": number, "value": busiest(self._spec.roots)})
                 case {"command": "harness.leave_room", "id": int(number), "args": args}:
                     self._disk.leave_room(int(as_map(args)["free"]))
                     self._tell({"id": number, "value": None})
@@ -243,6 +245,17 @@ def describe(error: BaseException, roots: Mapping[str, str]) -> dict[str, Any]:
         "place": place,
         "traceback": _own_traceback(error, roots)[-4000:],
     }
+
+
+def busiest(roots: Mapping[str, str]) -> str:
+    """Where the thread of this process is that has run most: the innermost line in one of the source roots, or ''."""
+    thread = max(threading.enumerate(), key=lambda one: linux.thread_has_run(one.native_id or 0))
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+    for frame, line in traceback.walk_stack(frames.get(thread.ident or 0)):
+        code = frame.f_code
+        if _is_own(code.co_filename, roots):
+            return f"{_short(code.co_filename, roots)} line {line}, in {code.co_name}"
+    return ""
 
 
 def _own_traceback(error: BaseException, roots: Mapping[str, str]) -> str:
