@@ -247,8 +247,39 @@ def test_failures_by_the_same_line_of_the_program_are_told_once(tmp_path: Path) 
     report = kit.graded("lab01")
     shown = report["run"].stdout
 
-    assert "7 points lost: 3 tests, in each the same line raised the same error; one of them" in shown
+    assert "7 points lost: 3 tests, the same place in the program is behind each; one of them" in shown
     assert "test_read, test_append, test_clone" in shown
     assert shown.count("in stumble: {}[key]") == 1 and shown.count("in elsewhere: {}[key]") == 1
     assert "8 points lost: Lists" in shown and "16 points lost: Wrong" in shown
     assert "nothing is cloned" in results_of(report)["test_clone"]["message"]
+
+
+def test_failures_by_a_program_that_never_rests_are_told_once(tmp_path: Path) -> None:
+    kit = FakeKit(tmp_path)
+    points = {"test_spins": 1, "test_spins_too": 2, "test_asks": 4, "test_asks_too": 8, "test_wrong": 16}
+    code = """
+        from harness.failures import BROKEN
+
+        def broken(message, seen, line=0):
+            witness = f"its busiest thread is at a/b.py line {line}, in spin" if line else None
+            raise LabFailure(message, seen=seen, witness=witness, kind=BROKEN)
+
+        @claim('Spins')
+        def test_spins(): broken("cs1 does not rest", "2.1 s", 17)
+        @claim('Spins too')
+        def test_spins_too(): broken("cs2 does not rest", "0.2 s", 18)
+        @claim('Asks')
+        def test_asks(): broken("c1 asks without a rest, after: cs1 crashes", "1002 times")
+        @claim('Asks too')
+        def test_asks_too(): broken("c1 asks without a rest", "1003 times")
+        @claim('Wrong')
+        def test_wrong(): broken("c1 died", "")
+    """
+    kit.lab("lab01", {"A": points}, code)
+
+    shown = kit.graded("lab01")["run"].stdout
+
+    assert "3 points lost: 2 tests, the same place in the program is behind each; one of them" in shown
+    assert shown.count("in spin") == 1
+    assert "12 points lost: 2 tests, all for the same reason" in shown
+    assert "16 points lost: Wrong" in shown

@@ -1,7 +1,7 @@
 """The report a person reads at the end: points per part, then what to look at.
 
 Failures that say the same thing (a node that cannot start fails every test) are told once, with the list
-of tests; so are those in which the same line of the program raised the same error, whatever each test saw of it.
+of tests; so are those behind which the same place in the program is, whatever each test saw of it.
 What is simply not written yet is no failure to be explained: one line per hint.
 """
 
@@ -25,6 +25,8 @@ from harness.grading.text import one_line
 _NAMES_SHOWN = 3
 # The end of a traceback as `harness.processes.node.describe` writes it: the innermost line, and the type of the error.
 _RAISED = re.compile(r"^(\S+ line \d+, in .*)\n(?!\S+ line \d+, in )([\w.]+)", re.MULTILINE)
+# The end of what harness/quiet.py says of a node that never rests: the function, in which it may be at any line.
+_BUSIEST = re.compile(r"(\S+) line \d+, (in \S+)$")
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -81,17 +83,23 @@ def _show_points(console: Console, report: Report, lab: LabResult) -> None:
 
 
 def _grouped(failures: Sequence[TestResult]) -> list[list[TestResult]]:
-    """Tests with the same outcome, or the same error, together, in the order of their first."""
+    """Tests with the same outcome, or the same trouble in the program, together, in the order of their first."""
     groups: dict[tuple[str, ...], list[TestResult]] = {}
     for result in failures:
         told = result.outcome or Outcome(result.status, "")
         same = (result.status.value, told.message, told.expected, told.seen, told.witness)
         if told.kind == "fault":
             same = (result.status.value, told.message)
-        if told.kind == BROKEN and (raised := _RAISED.search(told.witness)):
-            same = (result.status.value, *raised.groups())
+        if told.kind == BROKEN:
+            place = _RAISED.search(told.witness) or _BUSIEST.search(told.witness)
+            same = (result.status.value, *(place.groups() if place else (_trouble(result), told.witness)))
         groups.setdefault(same, []).append(result)
     return list(groups.values())
+
+
+def _trouble(result: TestResult) -> str:
+    """What went wrong, without the schedule of faults during which it did."""
+    return result.outcome.message.partition(", after: ")[0] if result.outcome else ""
 
 
 def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
@@ -104,9 +112,11 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
     if len(group) == 1:
         console.print(head.append(test.claim.title, "bold"))
     else:
-        alike = len({result.outcome and result.outcome.message for result in group}) == 1
+        alike = len({_trouble(result) for result in group}) == 1
         reason = (
-            "all for the same reason" if alike else "in each the same line raised the same error; one of them"
+            "all for the same reason"
+            if alike
+            else "the same place in the program is behind each; one of them"
         )
         console.print(head.append(f"{len(group)} tests, {reason}", "bold"))
     if outcome is None:
