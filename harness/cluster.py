@@ -69,7 +69,7 @@ class Cluster:
         self.time.set_rate(rate)
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
-        self._quiet = Quiet(self._proxy, self.network.actors, self._session)
+        self._quiet = Quiet(self.network, self._session)
         self.crashes = 0
         self.closed = False
 

@@ -10,14 +10,13 @@ gfs.judge("/log")                      # LabFailure with the witness unless the 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, cast
 
 from harness.checker import check, explain
 from harness.checker.verdict import Verdict
 from harness.cluster import Cluster
-from harness.failures import BROKEN, LabFailure
+from harness.failures import LabFailure
 from harness.history import Event, Fault, History, Meta
 from harness.network.frame import REPLY, REQUEST, Frame
 from harness.truth import MASTER, Truth
@@ -31,7 +30,6 @@ BLOCK_SIZE = 512
 STEP = 4.0  # virtual seconds; several heartbeats fit between two that would make a server count as dead
 LEASED = "leased reads"
 BUSY_AGAIN = 1.0  # seconds of patience between two jumps for nodes that never rest
-FLOOD = 2000  # frames between two jumps; the whole of a trial has a few hundred
 LONGEST = 600.0  # virtual seconds a healed cluster may take to make progress again
 DUMPS = 8  # of a file whose replicas the master is moving or making anew, until one finds it at rest
 
@@ -248,34 +246,15 @@ class Gfs:
     # ---- time
 
     def _await_quiet(self, operations: Collection[Operation]) -> None:
-        """Return when nothing happens any more but through time, or the operations are done.
-
-        LabFailure if somebody asks and asks meanwhile. What asks without a rest keeps the processor busy too, and all that
-        runs beside it waiting: not a case for patience.
-        """
-        journal = self.cluster.network.proxy.journal
-        passed = len(journal)
+        """Return when nothing happens any more but through time, or the operations are done."""
 
         def over() -> bool:
-            if len(journal) - passed > FLOOD:
-                raise self._flooded(self.cluster.network.journal[passed:])
             return bool(operations) and all(one.done.is_set() for one in operations)
 
         self.cluster.await_quiet(over, BUSY_AGAIN)
         for one in operations:
             if one.answered:
                 one.done.wait()
-
-    def _flooded(self, frames: list[Frame]) -> LabFailure:
-        """Who sent most of these requests."""
-        asked = Counter((frame.sender, frame.method) for frame in frames if frame.kind == REQUEST)
-        (name, method), count = asked.most_common(1)[0]
-        return LabFailure(
-            f"{name} asks without a rest",
-            expected="after a failure, a rest by ctx.clock: until time passes, the next answer will be no better",
-            seen=f"{count} times {method} within {frames[-1].time - frames[0].time:.1f} virtual seconds",
-            kind=BROKEN,
-        )
 
     def _await_heartbeats(self, since: float) -> None:
         """Wait until every living chunkserver has had an answer from the master to something it said after `since`."""

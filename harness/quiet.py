@@ -7,11 +7,12 @@ threads that play nodes wait for what has not come (network/actors.py).
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from harness.failures import BROKEN, LabFailure, TooBusy
-from harness.network.actors import Actors
-from harness.network.proxy import Proxy
+from harness.network.frame import REQUEST
+from harness.network.network import Network
 from harness.node import Node
 from harness.patience import Deadline
 from harness.processes import linux
@@ -23,13 +24,17 @@ SECOND_PATIENCE = 1.0
 RESTLESS = 0.05
 SECOND_EFFORT = 0.2  # seconds of the processor, once a node has been found in an endless loop
 ANSWER = 0.9  # seconds of patience for a node to say where it is
-LOOK = 0.25  # real seconds between two looks at how much processor the nodes have used
+FLOOD = 2000  # frames during one wait; the reference never sends more than 130, in any graded test
+LOOK = (
+    0.25  # real seconds between two looks at how much processor the nodes have used, and what they have sent
+)
 
 
 class Quiet:
-    def __init__(self, proxy: Proxy, actors: Actors, session: Session) -> None:
-        self._proxy = proxy
-        self._actors = actors
+    def __init__(self, network: Network, session: Session) -> None:
+        self._network = network
+        self._proxy = network.proxy
+        self._actors = network.actors
         self._session = session
         self._nodes: list[Node] = []  # the one first that was last seen at work
         self._passed = 0  # frames, when somebody last asked
@@ -58,19 +63,21 @@ class Quiet:
 
         In any case after the session's patience; and once that has happened, after so many `restless` seconds of it: an
         endless loop shall not cost as much again. TooBusy if all that time there was no processor to come to rest with,
-        LabFailure if a node has had plenty of it: what never waits takes it from all others.
+        LabFailure if a node has had plenty of it, or asks and asks: what never waits takes the processor from all others.
         """
         deadline = Deadline(restless if self._restless else self._session.rest_patience)
-        used: dict[int, float] = {}  # by each process, when it was first looked at
+        passed = len(self._proxy.journal)
+        efforts: dict[int, tuple[float, float]] = {}
         look = time.monotonic() + LOOK
         while not (ended := over()) and not self.holds():
             if time.monotonic() >= look:
                 look += LOOK
-                self._refuse_endless(used, self._session.most_effort)
+                self._refuse_endless(efforts, self._session.most_effort)
+                self._refuse_flood(passed)
             try:
                 in_vain = deadline.passed()
             except TooBusy:
-                self._refuse_endless(used, self._session.most_effort / 4)
+                self._refuse_endless(efforts, self._session.most_effort / 2)
                 raise
             if in_vain:
                 self._restless = True
@@ -79,13 +86,20 @@ class Quiet:
             time.sleep(0.001)
         return ended
 
-    def _refuse_endless(self, used: dict[int, float], most: float) -> None:
-        """LabFailure if a node has used `most` seconds of the processor since it was first looked at."""
+    def _refuse_endless(self, efforts: dict[int, tuple[float, float]], most: float) -> None:
+        """LabFailure if a node has used `most` seconds of the processor since it was first looked at.
+
+        `efforts`, of each process: the seconds it had used when it was last looked at, and those that count so far. A
+        machine that stands still for a while may charge that to whoever ran: between two looks only so much counts.
+        """
         for node in self._nodes:
             if node.process is None or not node.alive:
                 continue
-            seconds = linux.processor_seconds(node.process.pid)
-            effort = seconds - used.setdefault(node.process.pid, seconds)
+            pid = node.process.pid
+            used = linux.processor_seconds(pid)
+            before, effort = efforts.get(pid, (used, 0.0))
+            effort += min(used - before, 2 * LOOK)
+            efforts[pid] = used, effort
             if effort >= most:
                 self._session.most_effort = SECOND_EFFORT
                 raise LabFailure(
@@ -96,6 +110,25 @@ class Quiet:
                     why="what looks again and again takes the processor from all others",
                     kind=BROKEN,
                 )
+
+    def _refuse_flood(self, passed: int) -> None:
+        """LabFailure if more than FLOOD frames have followed the first `passed`; it names who sent most requests."""
+        if len(self._proxy.journal) - passed <= FLOOD:
+            return
+        frames = self._network.journal[passed:]
+        nodes = {node.name for node in self._nodes}
+        asked = Counter(
+            (one.sender, one.method) for one in frames if one.kind == REQUEST and one.sender in nodes
+        )
+        if not asked:
+            return  # the test itself does it
+        (name, method), count = asked.most_common(1)[0]
+        raise LabFailure(
+            f"{name} asks without a rest",
+            expected="between two requests of the same kind, a rest by ctx.clock: until time passes, nothing gets better",
+            seen=f"{count} times {method} within {frames[-1].time - frames[0].time:.1f} virtual seconds",
+            kind=BROKEN,
+        )
 
     def _all_asleep(self) -> dict[str, dict[str, bytes]] | None:
         """If every living node waits, what tells whether one of its threads has run since. The last that did not wait is

@@ -100,7 +100,7 @@ def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster, session: Ses
         lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster.network.actors
     )
     assert begun.wait(20)
-    quiet = Quiet(cluster.network.proxy, cluster.network.actors, session)
+    quiet = Quiet(cluster.network, session)
     for _ in range(20):
         assert not quiet.holds()
     end.set()

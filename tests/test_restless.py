@@ -69,9 +69,21 @@ def test_a_node_that_spins_on_a_busy_machine_is_told_from_the_machine(
     monkeypatch.setattr(Deadline, "starved", True)
     monkeypatch.setattr("harness.processes.linux.processor_seconds", lambda pid: next(used, 0.6))
     with closing(Session()) as session:
-        session.rest_patience = 1.0
+        session.rest_patience, session.most_effort = 1.0, 0.8
         with master(tmp_path, SPINS, session) as cluster, pytest.raises(LabFailure, match="does not rest"):
             cluster.await_quiet()
+
+
+def test_a_machine_that_stood_still_is_no_node_that_spins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that time may be charged to whoever happened to run."""
+    used = iter([0.0])
+    monkeypatch.setattr("harness.processes.linux.processor_seconds", lambda pid: next(used, 1000.0))
+    with closing(Session()) as session:
+        session.rest_patience = 1.0
+        with master(tmp_path, SPINS, session) as cluster:
+            assert not cluster.await_quiet()
 
 
 def test_a_machine_that_gives_a_node_nothing_is_too_busy(
