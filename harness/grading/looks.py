@@ -34,7 +34,7 @@ _BUGS = "|".join(
 _OWN_CAUSE = re.compile(  # crashes, odd shapes, dead processes, no scenario: these say what is wrong themselves
     rf"\b(?:{_BUGS})\b|could not start|died of |ended by itself|closed the connection instead of|no progress within"
     r"|did not finish within|an error from your program|answered \w+ with|returned no |a scenario (?:is|has) "
-    r"|^step \d+(?:: | has )"
+    r"|^step \d+(?:: | has )| does not rest| asks without a rest"
 )
 _HUNG = re.compile(
     r"(?:did not happen|gave no answer) within .*? (?:of real time|virtual seconds)"
