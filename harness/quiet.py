@@ -18,16 +18,14 @@ from harness.patience import Deadline
 from harness.processes import linux
 from harness.processes.session import NodeProcess, Session
 
-# Seconds of patience for which somebody may be at work before time passes all the same: in a cluster of which nobody knows
-# yet that he never rests, though another one's did not; and in one of which that is known. At first it is the session's.
+# Seconds of patience for which somebody may be at work before time passes all the same, once that has happened: in another
+# cluster of the session, and in the same. The first time, so many as the session says.
 SECOND_PATIENCE = 1.0
 RESTLESS = 0.05
 SECOND_EFFORT = 0.2  # seconds of the processor, once a node has been found in an endless loop
 ANSWER = 0.9  # seconds of patience for a node to say where it is
 FLOOD = 2000  # frames during one wait; the reference never sends more than 130, in any graded test
-LOOK = (
-    0.25  # real seconds between two looks at how much processor the nodes have used, and what they have sent
-)
+LOOK = 0.25  # real seconds between two looks at what processor the nodes have used, and what they have sent
 
 
 class Quiet:
@@ -156,4 +154,4 @@ def _busiest(process: NodeProcess) -> str:
     """Where the thread of a node is that has run most; empty if it does not say."""
     asked = process.send("harness.busiest")
     place = asked.message.get("value") if asked.wait(ANSWER) and asked.message else ""
-    return f"its busiest thread is at {place}" if place else ""
+    return f"its busiest thread is at {place:.200}" if place and isinstance(place, str) else ""
