@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.grading.looks import FITS, Fingerprint, load_fingerprints, suggest, words
+from harness.grading.looks import FITS, Fingerprint, failures_of, load_fingerprints, suggest, words
 from harness.grading.manifest import load
 from harness.workspace import LABS
 from tests.mutants.mutant import KIT
@@ -127,3 +127,13 @@ def test_the_kits_fingerprints_recognise_themselves() -> None:
         failed = {test: " ".join(said) for test, said in one.fails.items()}
         found = suggest(known, one.lab, frozenset(failed), failed)
         assert found and FITS <= 1.0, one.title
+
+
+def test_what_a_node_that_never_rests_brings_about_resembles_nothing() -> None:
+    tests = [
+        {"id": "test_a", "status": "failed", "message": "cs1 does not rest\nseen: 2.1 s of the processor"},
+        {"id": "test_b", "status": "failed", "message": "c1 asks without a rest, after: cs1 crashes"},
+        {"id": "test_c", "status": "failed", "message": "a reader asks again without a rest"},
+        {"id": "test_d", "status": "failed", "message": "not written yet: lab 1 part A"},
+    ]
+    assert failures_of(tests) == {"test_c": "a reader asks again without a rest"}

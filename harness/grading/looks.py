@@ -34,8 +34,9 @@ _BUGS = "|".join(
 _OWN_CAUSE = re.compile(  # crashes, odd shapes, dead processes, no scenario: these say what is wrong themselves
     rf"\b(?:{_BUGS})\b|could not start|died of |ended by itself|closed the connection instead of|no progress within"
     r"|did not finish within|an error from your program|answered \w+ with|returned no |a scenario (?:is|has) "
-    r"|^step \d+(?:: | has )| does not rest| asks without a rest"
+    r"|^step \d+(?:: | has )"
 )
+_NO_VERDICT = re.compile(r"not written|\w+ (?:does not rest|asks without a rest)")
 _HUNG = re.compile(
     r"(?:did not happen|gave no answer) within .*? (?:of real time|virtual seconds)"
 )  # whatever it was
@@ -73,11 +74,11 @@ def words(message: str) -> frozenset[str]:
 
 
 def failures_of(tests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Test -> message, of those in the JSON results that failed by themselves."""
+    """Test -> message, of those in the JSON results that failed by themselves: not because a node never rests."""
     return {
         str(test["id"]): str(test["message"])
         for test in tests
-        if test["status"] in ("failed", "timeout") and not str(test["message"]).startswith("not written")
+        if test["status"] in ("failed", "timeout") and not _NO_VERDICT.match(str(test["message"]))
     }
 
 
