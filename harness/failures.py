@@ -15,7 +15,8 @@ class LabFailure(AssertionError):
 
     ``kind`` is free text for the reports; ``NOT_IMPLEMENTED`` marks a starter's body that is still to be
     written, ``BROKEN`` a program that died, raised, or said what is no answer at all: then no hint of the test's helps.
-    ``witness`` may have many lines. ``trace`` is a path a person can open.
+    ``witness`` may have many lines. ``trace`` is a path a person can open. ``stands``: where the threads of the nodes are,
+    if something did not end.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class LabFailure(AssertionError):
         self.why = why
         self.kind = kind
         self.trace = trace
+        self.stands = ""
 
 
 class HarnessFault(Exception):
@@ -46,10 +48,11 @@ class HarnessFault(Exception):
 class TooBusy(HarnessFault):
     """A wait ended in vain for want of the processor: nobody's fault, and nothing is shown. See `harness.patience`.
 
-    ``known``: what is known of the nodes that were waited for, in words.
+    ``known``: what is known of the nodes that were waited for, in words; ``stands``: where their threads are.
     """
 
     known = ""
+    stands = ""
 
 
 _NOT_GIVEN = object()

@@ -22,6 +22,7 @@ from harness.troubles import (
     blame,
     first_oddity,
     handler_failed,
+    standing,
     to_do,
     to_write,
     troubles,
@@ -53,6 +54,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
             raise LabFailure(missing, kind=NOT_IMPLEMENTED) from late
         known = [text for cluster in clusters for text in (*troubles(cluster), *while_waiting(cluster))]
         late.known = "\n".join(known)
+        late.stands = "\n".join(line for cluster in clusters for line in standing(cluster))
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, LabError) as stumble:
         if isinstance(stumble, LabError) and (missing := to_write(str(stumble))):

@@ -7,6 +7,7 @@ has ended, a handler has raised, a message was not what docs/protocol.md says, a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,13 +15,17 @@ from harness.cluster import Cluster
 from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure
 from harness.network.frame import REPLY, Frame
 from harness.node import Node
+from harness.patience import Deadline
 from harness.processes import linux
+from harness.processes.places import MOST_THREADS
 from harness.shapes import oddity
 from labkit.errors import HandlerFailed
 from labkit.protocol import CATALOGUE
 
 HARD_AT_WORK = 10.0  # seconds of the processor; no node needs as much in a graded test
 LAST = "lab 9 part Z"
+_HANGS = re.compile(r"no progress within|(?:gave no answer|did not (?:come|happen|start)) within")
+_ANSWER = 0.9  # seconds of patience for the nodes to say where their threads are
 _TO_WRITE = re.compile(r"lab \d part [A-Z]\b.*", re.DOTALL)
 
 
@@ -34,6 +39,9 @@ def blame(cluster: Cluster, failure: LabFailure, part: str = LAST) -> None:
     elif failure.witness is None:
         failure.witness = "\n".join(troubles(cluster)) or None
         failure.kind = BROKEN if failure.witness else failure.kind
+    # Whoever has called another package is in the middle of something; where the others wait matters if nothing ends.
+    lines = [line for line in standing(cluster) if " > " in line or _HANGS.search(failure.message)]
+    failure.stands = "\n".join(lines) or failure.stands
 
 
 def troubles(cluster: Cluster) -> list[str]:
@@ -73,6 +81,25 @@ def to_write(text: str) -> str:
     """The end of an error's text that begins with the part which is not written yet; or empty."""
     found = _TO_WRITE.search(text)
     return found[0] if found else ""
+
+
+def standing(cluster: Cluster) -> list[str]:
+    """Where the threads of the living nodes are in the code under test, a line each; what leads through most packages first:
+    who waits for another has called more than who waits for something to do."""
+    asked = {
+        node.name: node.process.send("harness.standing")
+        for node in cluster.nodes.values()
+        if node.process is not None and node.alive
+    }
+    at: dict[str, list[str]] = {}
+    deadline = Deadline(_ANSWER)
+    for name, pending in asked.items():
+        pending.wait(max(0.0, deadline.left))
+        told: Any = (pending.message or {}).get("value")
+        for place in cast(list[Any], told)[:MOST_THREADS] if isinstance(told, list) else []:
+            at.setdefault(str(place)[:500], []).append(name)
+    lines = sorted(at.items(), key=lambda line: -line[0].count(" > "))
+    return [f"{_names(names)}: {place}" for place, names in lines]
 
 
 def while_waiting(cluster: Cluster) -> list[str]:
@@ -117,6 +144,13 @@ def _said(frame: Frame) -> str:
 def _error(frame: Frame) -> dict[str, Any]:
     error = frame.header.get("error")
     return cast(dict[str, Any], error) if isinstance(error, dict) else {}
+
+
+def _names(names: list[str]) -> str:
+    """ "cs1, cs2 (3 times)"."""
+    return ", ".join(
+        name if count == 1 else f"{name} ({count} times)" for name, count in Counter(names).items()
+    )
 
 
 def _used(node: Node) -> float:

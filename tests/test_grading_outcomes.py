@@ -216,7 +216,7 @@ def test_failures_by_the_same_line_of_the_program_are_told_once(tmp_path: Path) 
     code = """
         import os
         from harness.failures import BROKEN
-        from harness.processes.node import describe
+        from harness.processes.places import describe
 
         def stumble(key):
             {}[key]

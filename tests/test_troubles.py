@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness.workspace import KIT
+from harness.cluster import Cluster
+from harness.failures import LabFailure
+from harness.troubles import blame
+from harness.workspace import KIT, Workspace
 from tests.mutants.mutant import LONGEST, Graded, grade, reference
 
 READ = "        if offset < 0 or length < 0:\n"
@@ -71,3 +75,44 @@ def test_a_failure_names_the_trouble_behind_it(case: Case, gradings: dict[Case, 
     if case.name == "exits":
         kept = KIT / ".labkit" / "output" / "03_chunkserver" / STORED / "cs1.txt"
         assert f"trace     {kept.parent.relative_to(KIT)}" in run.printed
+
+
+DEADLOCK = """
+    import threading
+    import rpc
+
+    lock = threading.Lock()
+
+    def append():
+        rpc.answer(lock)
+
+    def wait_for_a_job():
+        threading.Event().wait()
+
+    def start(ctx):
+        lock.acquire()
+        for work in append, append, wait_for_a_job:
+            threading.Thread(target=work, daemon=True).start()
+"""
+ANSWER = """
+    def answer(lock):
+        with lock:
+            pass
+"""
+
+
+def test_where_threads_stand_is_told_of_what_does_not_end(tmp_path: Path) -> None:
+    for package, text in (("gfs_master", DEADLOCK), ("rpc", ANSWER)):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(textwrap.dedent(text))
+    with Cluster(Workspace({"gfs_master": tmp_path, "rpc": tmp_path}, "a test"), 1) as cluster:
+        cluster.add("master", "master")
+        cluster.start("master")
+        assert not cluster.await_quiet()
+        hangs, wrong = LabFailure("append on c1 gave no answer within 20 s"), LabFailure("it is wrong")
+        blame(cluster, hangs)
+        blame(cluster, wrong)
+    inside = "master (2 times): gfs_master/__init__.py line 8, in append > rpc/__init__.py line 3, in answer"
+    assert wrong.stands == inside
+    assert hangs.stands == f"{inside}\nmaster: gfs_master/__init__.py line 11, in wait_for_a_job"
+    assert hangs.kind == wrong.kind == "wrong"

@@ -102,7 +102,7 @@ def _explain(console: Console, trial: Trial) -> None:
     console.print()
     console.print(Text("failed  ", "bold red").append(str(trial.schedule), "bold"), soft_wrap=True)
     rows = (("said", failure.message), ("expected", failure.expected), ("seen", failure.seen))
-    for name, text in (*rows, ("witness", failure.witness)):
+    for name, text in (*rows, ("witness", failure.witness), ("stands", failure.stands)):
         for number, line in enumerate(clean(text).split("\n") if text else ()):
             label = f"  {name if number == 0 else '':9} "
             console.print(Text(label, "dim").append(line, "default"), soft_wrap=True)

@@ -37,16 +37,20 @@ class DeadlineExceeded(BaseException):
     """A test ran out of time. Not an ``Exception``, so that no test swallows it by mistake.
 
     ``starved``: the processor was withheld for most of that time, so it shows nothing. ``known``: what is known of the
-    test's nodes, in words.
+    test's nodes, in words; ``stands``: where their threads are.
     """
 
     starved = False
     known = ""
+    stands = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Why a test did not pass. Empty texts have nothing to say; ``where`` is file:line of the test."""
+    """Why a test did not pass. Empty texts have nothing to say; ``where`` is file:line of the test.
+
+    ``stands``: where the threads of the nodes were, one line each.
+    """
 
     status: Status
     message: str
@@ -57,6 +61,7 @@ class Outcome:
     why: str = ""
     where: str = ""
     trace: str = ""
+    stands: str = ""
 
     @property
     def not_written(self) -> bool:
@@ -66,7 +71,7 @@ class Outcome:
     def as_text(self) -> str:
         """Everything, on several lines, for the exports."""
         named = [("expected", self.expected), ("seen", self.seen), ("witness", self.witness)]
-        named += [("why", self.why), ("at", self.where), ("trace", self.trace)]
+        named += [("why", self.why), ("at", self.where), ("trace", self.trace), ("stands", self.stands)]
         return "\n".join([self.message, *(f"{name}: {text}" for name, text in named if text)])
 
 
@@ -83,6 +88,7 @@ def judge(error: BaseException, tests: Path, phase: str) -> Outcome:
             where=where,
             witness=clean(error.known, lines=12),
             why=_BUSY_WHY,
+            stands=clean(error.stands, lines=12),
         )
     if isinstance(error, DeadlineExceeded):
         return Outcome(
@@ -91,6 +97,7 @@ def judge(error: BaseException, tests: Path, phase: str) -> Outcome:
             where=where,
             seen=source and f"still in: {source}",
             witness=clean(error.known, lines=12),
+            stands=clean(error.stands, lines=12),
         )
     if isinstance(error, pytest.skip.Exception):
         return Outcome(Status.MISSING, f"skipped, so nothing was shown: {one_line(error)}", where=where)
@@ -122,6 +129,7 @@ def _lab_failure(error: LabFailure, where: str) -> Outcome:
         why=clean(error.why or "", lines=12),
         where=where,
         trace=one_line(error.trace or ""),
+        stands=clean(error.stands, lines=12),
     )
 
 

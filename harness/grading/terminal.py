@@ -23,7 +23,7 @@ from harness.grading.screen import status_word
 from harness.grading.text import one_line
 
 _NAMES_SHOWN = 3
-# The end of a traceback as `harness.processes.node.describe` writes it: the innermost line, and the type of the error.
+# The end of a traceback as `harness.processes.places.describe` writes it: the innermost line, and the type of the error.
 _RAISED = re.compile(r"^(\S+ line \d+, in .*)\n(?!\S+ line \d+, in )([\w.]+)", re.MULTILINE)
 # The end of what harness/quiet.py says of a node that never rests: the function, in which it may be at any line.
 _BUSIEST = re.compile(r"(\S+) line \d+, (in \S+)$")
@@ -123,6 +123,7 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
         return
     rows: list[tuple[str, str]] = [("said", outcome.message), ("expected", outcome.expected)]
     rows += [("seen", outcome.seen), ("witness", outcome.witness), ("why", outcome.why)]
+    rows += [("stands", outcome.stands)]
     # A hint is about one test's claim; it helps neither where several fail alike, nor with a program that breaks.
     helps = len(group) == 1 and outcome.kind != BROKEN and first.status is not Status.ERROR
     rows += [("hint", test.claim.hint)] if helps else []

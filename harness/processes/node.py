@@ -22,7 +22,6 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, cast
 
 from harness.drivers import PROGRAMS, Commands
@@ -30,10 +29,10 @@ from harness.processes import imports, linux
 from harness.processes.control import ControlClosed, ControlSocket, as_map
 from harness.processes.crash_disk import CrashAt, CrashDisk
 from harness.processes.output import BoundedOutput
+from harness.processes.places import busiest, describe, standing
 from harness.processes.proxied_network import ProxiedNetwork
 from harness.processes.virtual_time import TimePage, VirtualClock
 from labkit import Context, Limits
-from labkit.errors import LabError
 
 LARGEST_FILE = 1 << 30  # bytes one file of a node may have
 THREAD_STACK = 512 * 1024  # a thousand threads must fit
@@ -147,6 +146,8 @@ class Node:
                     self._tell({"id": number, "value": done})
                 case {"command": "harness.busiest", "id": int(number)}:
                     self._tell({"id": number, "value": busiest(self._spec.roots)})
+                case {"command": "harness.standing", "id": int(number)}:
+                    self._tell({"id": number, "value": standing(self._spec.roots)})
                 case {"command": "harness.leave_room", "id": int(number), "args": args}:
                     self._disk.leave_room(int(as_map(args)["free"]))
                     self._tell({"id": number, "value": None})
@@ -227,62 +228,3 @@ def _redirect_output(log: str) -> None:
     os.close(file)
     if not isinstance(sys.stdout, BoundedOutput):
         sys.stdout = sys.stderr = cast(Any, BoundedOutput(2))
-
-
-def describe(error: BaseException, roots: Mapping[str, str]) -> dict[str, Any]:
-    """An exception as plain data: its type, message, place in the student's code, and traceback."""
-    message = str(error)
-    place = _place(error.__traceback__, roots)
-    if isinstance(error, SyntaxError) and error.filename:
-        place = f"{_short(error.filename, roots)} line {error.lineno}"
-        message = error.msg
-    return {
-        "type": type(error).__name__,
-        "message": message[:2000],
-        "documented": isinstance(error, LabError),
-        "definite": bool(getattr(error, "definite", False)),
-        "code": str(getattr(error, "code", ""))[:100],
-        "place": place,
-        "traceback": _own_traceback(error, roots)[-4000:],
-    }
-
-
-def busiest(roots: Mapping[str, str]) -> str:
-    """Where the thread of this process is that has run most: the innermost line in one of the source roots, or ''."""
-    thread = max(threading.enumerate(), key=lambda one: linux.thread_has_run(one.native_id or 0))
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-    for frame, line in traceback.walk_stack(frames.get(thread.ident or 0)):
-        code = frame.f_code
-        if _is_own(code.co_filename, roots):
-            return f"{_short(code.co_filename, roots)} line {line}, in {code.co_name}"
-    return ""
-
-
-def _own_traceback(error: BaseException, roots: Mapping[str, str]) -> str:
-    """The calls that lead to the error, without those of the harness and the standard library."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename, roots)]
-    lines = [
-        f"{_short(frame.filename, roots)} line {frame.lineno}, in {frame.name}: {frame.line}"
-        for frame in frames
-    ]
-    return "\n".join([*lines, "".join(traceback.format_exception_only(type(error), error)).strip()])
-
-
-def _is_own(filename: str, roots: Mapping[str, str]) -> bool:
-    return any(filename.startswith(root + os.sep) for root in roots.values())
-
-
-def _place(trace: TracebackType | None, roots: Mapping[str, str]) -> str:
-    """The innermost line that is in one of the source roots, or ''."""
-    found = ""
-    for frame in traceback.extract_tb(trace):
-        if _is_own(frame.filename, roots):
-            found = f"{_short(frame.filename, roots)} line {frame.lineno}"
-    return found
-
-
-def _short(filename: str, roots: Mapping[str, str]) -> str:
-    for root in roots.values():
-        if filename.startswith(root + os.sep):
-            return filename[len(root) + 1 :]
-    return filename
