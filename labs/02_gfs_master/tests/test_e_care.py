@@ -95,10 +95,12 @@ def test_damaged_replicas(cluster: Cluster) -> None:
 )
 def test_replicas_are_rebalanced(cluster: Cluster) -> None:
     cell = MasterCell(cluster, servers=3)
-    handle = cell.chunk("/f")
     cell.servers[0].used = 10**13
     for server in cell.servers[1:]:
         server.used = 10**9
+    # As long as there is no chunk there is nothing to move; who looks for one is to live on.
+    cell.pass_time(LIMITS.dead_after + 2 * LIMITS.heartbeat, cell.servers)
+    handle = cell.chunk("/f")
     cell.servers.append(StubChunkserver(cluster, "cs4"))
     hold = cluster.network.hold(Aim("clone_chunk", "request", times=None))
     cell.report(cell.servers[3:])

@@ -153,7 +153,7 @@ class Rereplication:
             return None
         self._no_move_before = now + self._rest
         for _ in range(DRAWS):
-            handle = self._rng.randrange(1, metadata.state.next_handle)
+            handle = self._rng.randrange(metadata.state.next_handle)  # 0 is no chunk's
             if self._can_move(handle, full, empty, now):
                 return self._plan_clone(handle, now, [empty.name])
         return None
