@@ -36,7 +36,8 @@ def blame(cluster: Cluster, failure: LabFailure, part: str = LAST) -> None:
     cluster.await_news()
     if text := to_do(cluster, part):
         failure.message, failure.kind = text, NOT_IMPLEMENTED
-    elif failure.witness is None:
+        return
+    if failure.witness is None:
         failure.witness = "\n".join(troubles(cluster)) or None
         failure.kind = BROKEN if failure.witness else failure.kind
     # Whoever has called another package is in the middle of something; where the others wait matters if nothing ends.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -61,41 +61,44 @@ def test_a_node_that_spins_is_told_with_its_place(tmp_path: Path) -> None:
         assert session.most_effort < effort
 
 
+@contextmanager
+def spinning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: Sequence[float], *, starved: bool
+) -> Iterator[Cluster]:
+    """A cluster whose master spins, on a machine that says how much processor it has `used`; the last is said again."""
+    said = iter(used[:-1])
+    monkeypatch.setattr(Deadline, "starved", starved)
+    monkeypatch.setattr("harness.processes.linux.processor_seconds", lambda pid: next(said, used[-1]))
+    with closing(Session()) as session:
+        session.rest_patience, session.most_effort = 1.0, 0.8
+        with master(tmp_path, SPINS, session) as cluster:
+            yield cluster
+
+
 def test_a_node_that_spins_on_a_busy_machine_is_told_from_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others take the processor: it never comes to what no node needs, but still to much more than one that rests."""
-    used = iter([0.0])
-    monkeypatch.setattr(Deadline, "starved", True)
-    monkeypatch.setattr("harness.processes.linux.processor_seconds", lambda pid: next(used, 0.6))
-    with closing(Session()) as session:
-        session.rest_patience, session.most_effort = 1.0, 0.8
-        with master(tmp_path, SPINS, session) as cluster, pytest.raises(LabFailure, match="does not rest"):
-            cluster.await_quiet()
+    with (
+        spinning(tmp_path, monkeypatch, [0.0, 0.6], starved=True) as cluster,
+        pytest.raises(LabFailure, match="does not rest"),
+    ):
+        cluster.await_quiet()
 
 
 def test_a_machine_that_stood_still_is_no_node_that_spins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that time may be charged to whoever happened to run."""
-    used = iter([0.0])
-    monkeypatch.setattr(Deadline, "starved", False)
-    monkeypatch.setattr("harness.processes.linux.processor_seconds", lambda pid: next(used, 1000.0))
-    with closing(Session()) as session:
-        session.rest_patience = 1.0
-        with master(tmp_path, SPINS, session) as cluster:
-            assert not cluster.await_quiet()
+    with spinning(tmp_path, monkeypatch, [0.0, 1000.0], starved=False) as cluster:
+        assert not cluster.await_quiet()
 
 
 def test_a_machine_that_gives_a_node_nothing_is_too_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Deadline, "starved", True)
-    monkeypatch.setattr("harness.processes.linux.processor_seconds", lambda pid: 0.6)
-    with closing(Session()) as session:
-        session.rest_patience = 1.0
-        with master(tmp_path, SPINS, session) as cluster, pytest.raises(TooBusy):
-            cluster.await_quiet()
+    with spinning(tmp_path, monkeypatch, [0.6], starved=True) as cluster, pytest.raises(TooBusy):
+        cluster.await_quiet()
 
 
 def test_a_node_that_waits_rests(tmp_path: Path) -> None:

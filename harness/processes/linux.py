@@ -60,22 +60,13 @@ def running_below(pid: int) -> int:
     return count
 
 
-def processor_seconds(pid: int) -> float:
-    """How long a process has run so far; 0 when it is gone."""
+def processor_seconds(pid: int | str) -> float:
+    """How long a process has run so far, or a thread of this one, as "self/task/7"; 0 when it is gone."""
     try:
         of_user, of_kernel = _behind_the_name(f"/proc/{pid}")[11:13]
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return (int(of_user) + int(of_kernel)) / os.sysconf("SC_CLK_TCK")
-
-
-def thread_has_run(thread: int) -> int:
-    """How long a thread of this process has run so far, in ticks of the kernel's; 0 when it is gone."""
-    try:
-        of_user, of_kernel = _behind_the_name(f"/proc/self/task/{thread}")[11:13]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(of_user) + int(of_kernel)
 
 
 def signal_name(number: int) -> str:

@@ -36,7 +36,7 @@ def describe(error: BaseException, roots: Mapping[str, str]) -> dict[str, Any]:
 
 def busiest(roots: Mapping[str, str]) -> str:
     """Where the thread of this process is that has run most: the innermost line in one of the source roots, or ''."""
-    thread = max(threading.enumerate(), key=lambda one: linux.thread_has_run(one.native_id or 0))
+    thread = max(threading.enumerate(), key=lambda one: linux.processor_seconds(f"self/task/{one.native_id}"))
     lines = _own_lines(_frames().get(thread.ident or 0), roots)
     return lines[0] if lines else ""
 
