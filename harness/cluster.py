@@ -40,7 +40,6 @@ from harness.processes.virtual_time import SLOTS, TimePage
 from harness.quiet import RESTLESS, Quiet
 from harness.workspace import Workspace
 
-UNWRITTEN = 5.0  # seconds after which a wait is in vain if a thread came to what is still to be written
 SECOND_START_PATIENCE = 2.0  # and a start, after one has hung already
 DISK_CAPACITY = 1 << 30
 MOST_NOTES = 10_000
@@ -69,7 +68,7 @@ class Cluster:
         self.time.set_rate(rate)
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
-        self._quiet = Quiet(self.network, self._session)
+        self._quiet = Quiet(self.network, self._session, self.time, self.advance)
         self.crashes = 0
         self.closed = False
 
@@ -151,9 +150,9 @@ class Cluster:
 
     def wait_dead(self, name: str, patience: float = PATIENCE) -> None:
         """Wait for a node that is to crash by itself (at a disk operation)."""
-        node = self.nodes[name]
-        if node.process is None or not Deadline(patience).wait(node.process.exited):
-            raise LabFailure(f"{name} was to crash but did not within {patience:g} s of real time")
+        process = self._running(name)
+        if in_vain := self.await_event(lambda seconds: Deadline(seconds).wait(process.exited), patience):
+            raise LabFailure(f"{name} was to crash but did not{in_vain}")
         self.crashes += 1
         self._proxy.hang_up(name)
 
@@ -165,9 +164,9 @@ class Cluster:
 
     def result(self, name: str, pending: Pending, patience: float = PATIENCE) -> Any:
         """The value a command returned; LabFailure when the code under test raised, hung or died."""
-        if not pending.wait(patience):
+        if in_vain := self.await_event(pending.wait, patience):
             raise LabFailure(
-                f"{pending.command} on {name} gave no answer within {patience:g} s of real time",
+                f"{pending.command} on {name} gave no answer{in_vain}",
                 why="an endless loop, a deadlock, or retries without an end",
             )
         message = pending.message
@@ -224,15 +223,22 @@ class Cluster:
         """Return when nothing happens any more but through time, or it is `over`; whether it is. See Quiet.wait."""
         return self._quiet.wait(over, restless)
 
+    def await_event(self, wait: Callable[[float], bool], patience: float) -> str:
+        """Wait for what the nodes have to bring about: empty when it has come, else the end of a sentence that says
+        how long it has not. See Quiet.await_event."""
+        return self._quiet.await_event(wait, patience)
+
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""
-        deadline = Deadline(patience)
-        while not condition():
-            if deadline.passed():
-                raise LabFailure(f"{what} did not happen within {patience:g} s of real time")
-            if deadline.left < patience - UNWRITTEN and self.unwritten():
-                raise LabFailure(f"{what} did not happen")
-            time.sleep(0.002)
+
+        def poll(seconds: float) -> bool:
+            end = time.monotonic() + seconds
+            while not (came := condition()) and time.monotonic() < end:
+                time.sleep(0.002)
+            return came
+
+        if in_vain := self.await_event(poll, patience):
+            raise LabFailure(f"{what} did not happen{in_vain}")
 
     def await_news(self) -> None:
         """The news of a thread's end may come just after its socket's, and that of an error after its answer."""
@@ -248,7 +254,7 @@ class Cluster:
 
     def asleep(self) -> bool:
         """Whether all nodes wait for something at this moment."""
-        return self._quiet.holds() or self._quiet.holds()
+        return self._quiet.asleep()
 
     @property
     def notes(self) -> list[Note]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 NOT_IMPLEMENTED = "not implemented"
 BROKEN = "broken"
+# The end of a message about what has not come.
+NOTHING_HAPPENS = ", and nothing happens any more: every thread of every node waits"
 
 
 class LabFailure(AssertionError):

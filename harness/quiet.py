@@ -6,30 +6,44 @@ threads that play nodes wait for what has not come (network/actors.py).
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
-from harness.failures import BROKEN, LabFailure, TooBusy
+from harness.failures import BROKEN, NOTHING_HAPPENS, LabFailure, TooBusy
 from harness.network.frame import REQUEST
 from harness.network.network import Network
 from harness.node import Node
 from harness.patience import Deadline
 from harness.processes import linux
 from harness.processes.session import NodeProcess, Session
+from harness.processes.virtual_time import TimePage
 
 # Seconds of patience for which somebody may be at work before time passes all the same, once that has happened: in another
 # cluster of the session, and in the same. The first time, so many as the session says.
 SECOND_PATIENCE = 1.0
 RESTLESS = 0.05
 SECOND_EFFORT = 0.2  # seconds of the processor, once a node has been found in an endless loop
-ANSWER = 0.9  # seconds of patience for a node to say where it is
+SECOND_SHARE = 1 / 15  # of the patience for an answer, likewise
+PLACE = 0.9  # seconds of patience for a node to say where it is
 FLOOD = 2000  # frames during one wait; the reference never sends more than 130, in any graded test
+SOON = 3.0  # seconds of patience in which what needs no time to pass has come, whoever has to wait by real clocks for it
+GLANCE = 0.05  # and between two looks whether it has come
 LOOK = 0.25  # real seconds between two looks at what processor the nodes have used, and what they have sent
+
+_REST = "it to have nothing left to do"
+_ANSWER = "an answer, or for something to happen"
 
 
 class Quiet:
-    def __init__(self, network: Network, session: Session) -> None:
+    def __init__(
+        self, network: Network, session: Session, clock: TimePage, advance: Callable[[float], None]
+    ) -> None:
+        """`advance` lets virtual seconds pass at once for everybody."""
+        self._driver = threading.current_thread()
+        self._clock = clock
+        self._advance = advance
         self._network = network
         self._proxy = network.proxy
         self._actors = network.actors
@@ -70,12 +84,12 @@ class Quiet:
         while not (ended := over()) and not self.holds():
             if time.monotonic() >= look:
                 look += LOOK
-                self._refuse_endless(efforts, self._session.most_effort)
+                self._refuse_endless(efforts, self._session.most_effort, _REST)
                 self._refuse_flood(passed)
             try:
                 in_vain = deadline.passed()
             except TooBusy:
-                self._refuse_endless(efforts, self._session.most_effort / 2)
+                self._refuse_endless(efforts, self._session.most_effort / 2, _REST)
                 raise
             if in_vain:
                 self._restless = True
@@ -84,8 +98,42 @@ class Quiet:
             time.sleep(0.001)
         return ended
 
-    def _refuse_endless(self, efforts: dict[int, tuple[float, float]], most: float) -> None:
-        """LabFailure if a node has used `most` seconds of the processor since it was first looked at.
+    def await_event(self, wait: Callable[[float], bool], patience: float) -> str:
+        """Return when `wait`, which waits for at most so many seconds of patience, has seen what it waits for: empty.
+
+        Else how long that has not come, as the end of a sentence. Who hangs shall not cost all the patience: when everybody
+        sleeps, only time can help, so it jumps, by as much as it would pass while we wait; and once that has passed, or if
+        time stands still, nothing can. A thread that does not drive the cluster just waits, and so does the one that does
+        while another works beside it, which may be about to do something.
+
+        LabFailure if a node uses the processor for a large part of the patience.
+        """
+        deadline = Deadline(patience)
+        driving = self._driver is threading.current_thread()
+        pace = self._clock.pace()
+        end = self._clock.now() + patience * pace
+        efforts: dict[int, tuple[float, float]] = {}
+        look = time.monotonic() + LOOK
+        while not wait(GLANCE if driving else max(deadline.left, GLANCE)):
+            if time.monotonic() >= look:
+                look += LOOK
+                most = max(self._session.effort_share * patience, self._session.most_effort)
+                self._refuse_endless(efforts, most, _ANSWER)
+            if deadline.passed():
+                return f" within {patience:g} s of real time"
+            if deadline.left > patience - SOON or not driving or self._actors.beside or not self.asleep():
+                continue
+            if (left := end - self._clock.now()) <= 0:
+                return "" if wait(LOOK) else NOTHING_HAPPENS
+            self._advance(min(left, pace))
+        return ""
+
+    def asleep(self) -> bool:
+        """Whether all nodes wait for something at this moment."""
+        return self.holds() or self.holds()
+
+    def _refuse_endless(self, efforts: dict[int, tuple[float, float]], most: float, what: str) -> None:
+        """LabFailure if a node has used `most` seconds of the processor since it was first looked at, waiting for `what`.
 
         `efforts`, of each process: the seconds it had used when it was last looked at, and those that count so far. A
         machine that stands still for a while may charge that to whoever ran: between two looks only so much counts.
@@ -99,11 +147,11 @@ class Quiet:
             effort += min(used - before, 2 * LOOK)
             efforts[pid] = used, effort
             if effort >= most:
-                self._session.most_effort = SECOND_EFFORT
+                self._session.most_effort, self._session.effort_share = SECOND_EFFORT, SECOND_SHARE
                 raise LabFailure(
                     f"{node.name} does not rest",
-                    expected="a thread with nothing to do waits: for a lock, a condition, a queue, a socket, or by ctx.clock",
-                    seen=f"{effort:.1f} s of the processor, while the test waited for it to have nothing left to do",
+                    expected="an end to every loop; a thread with nothing to do waits: for a lock, a condition, a queue, a socket, or by ctx.clock",
+                    seen=f"{effort:.1f} s of the processor, while the test waited for {what}",
                     witness=_busiest(node.process) or None,
                     why="what looks again and again takes the processor from all others",
                     kind=BROKEN,
@@ -153,5 +201,5 @@ class Quiet:
 def _busiest(process: NodeProcess) -> str:
     """Where the thread of a node is that has run most; empty if it does not say."""
     asked = process.send("harness.busiest")
-    place = asked.message.get("value") if asked.wait(ANSWER) and asked.message else ""
+    place = asked.message.get("value") if asked.wait(PLACE) and asked.message else ""
     return f"its busiest thread is at {place:.200}" if place and isinstance(place, str) else ""

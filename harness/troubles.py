@@ -24,7 +24,10 @@ from labkit.protocol import CATALOGUE
 
 HARD_AT_WORK = 10.0  # seconds of the processor; no node needs as much in a graded test
 LAST = "lab 9 part Z"
-_HANGS = re.compile(r"no progress within|(?:gave no answer|did not (?:come|happen|start)) within")
+_HANGS = re.compile(
+    r"no progress within|sent no whole frame|gave no answer|did not (?:come|happen|start)\b"
+    r"|to crash but did not|CallTimeout"
+)
 _ANSWER = 0.9  # seconds of patience for the nodes to say where their threads are
 _TO_WRITE = re.compile(r"lab \d part [A-Z]\b.*", re.DOTALL)
 
@@ -41,7 +44,8 @@ def blame(cluster: Cluster, failure: LabFailure, part: str = LAST) -> None:
         failure.witness = "\n".join(troubles(cluster)) or None
         failure.kind = BROKEN if failure.witness else failure.kind
     # Whoever has called another package is in the middle of something; where the others wait matters if nothing ends.
-    lines = [line for line in standing(cluster) if " > " in line or _HANGS.search(failure.message)]
+    hangs = _HANGS.search(f"{failure.message} {failure.seen}")
+    lines = [line for line in standing(cluster) if " > " in line or hangs]
     failure.stands = "\n".join(lines) or failure.stands
 
 

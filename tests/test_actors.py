@@ -97,10 +97,10 @@ def test_nothing_is_quiet_while_a_stub_is_at_work(cluster: Cluster, session: Ses
     client = ScriptedPeer(cluster, "client")
     ScriptedPeer(cluster, "server", {"list": slow})
     call = Call(
-        lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster.network.actors
+        lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster, actor=True
     )
     assert begun.wait(20)
-    quiet = Quiet(cluster.network, session)
+    quiet = Quiet(cluster.network, session, cluster.time, cluster.advance)
     for _ in range(20):
         assert not quiet.holds()
     end.set()
@@ -113,7 +113,7 @@ def test_a_call_that_waits_for_what_is_held_up_is_quiet(cluster: Cluster) -> Non
     ScriptedPeer(cluster, "server", {"list": lambda path: {"paths": []}})
     held = cluster.network.hold(Aim("list", "request", times=None))
     call = Call(
-        lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster.network.actors
+        lambda: client.ask("server", "list", {"path": "/"}, patience=20.0), "list", cluster, actor=True
     )
     assert not cluster.await_quiet(lambda: call.done)
     assert held.frames, "it was quiet before the request had even been sent"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from harness.failures import NOTHING_HAPPENS
 from harness.grading.looks import FITS, Fingerprint, failures_of, load_fingerprints, suggest, words
 from harness.grading.manifest import load
 from harness.workspace import LABS
@@ -76,6 +77,12 @@ def test_where_a_test_stands_and_what_its_values_are_called_do_not_matter() -> N
         "lost",
         "once",
     }
+
+
+def test_how_it_is_seen_that_something_hangs_does_not_matter() -> None:
+    assert words("master gave no answer to create within 30 s of real time") == {"master", "create"}
+    assert words(f"master gave no answer to create{NOTHING_HAPPENS}") == {"master", "create"}
+    assert words(f"the start of a clone did not happen{NOTHING_HAPPENS}") == {"start", "clone"}
 
 
 def test_what_has_a_cause_of_its_own_resembles_nothing() -> None:

@@ -138,11 +138,11 @@ def test_refused_wants_one_of_the_codes() -> None:
         refused("stale_version", dict, "an append")
 
 
-def test_a_call_gives_what_it_came_to() -> None:
+def test_a_call_gives_what_it_came_to(cluster: Cluster) -> None:
     def no() -> dict[str, Any]:
         raise NoSuchChunk("7")
 
-    assert Call(lambda: {"offset": 3}, "an append").result() == {"offset": 3}
-    assert Call(dict, "an append").result() == {}
+    assert Call(lambda: {"offset": 3}, "an append", cluster).result() == {"offset": 3}
+    assert Call(dict, "an append", cluster).result() == {}
     with pytest.raises(NoSuchChunk):
-        Call(no, "an append").result()
+        Call(no, "an append", cluster).result()

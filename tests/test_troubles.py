@@ -110,9 +110,11 @@ def test_where_threads_stand_is_told_of_what_does_not_end(tmp_path: Path) -> Non
         cluster.start("master")
         assert not cluster.await_quiet()
         hangs, wrong = LabFailure("append on c1 gave no answer within 20 s"), LabFailure("it is wrong")
-        blame(cluster, hangs)
-        blame(cluster, wrong)
+        silent = LabFailure("it did not bring an answer", seen={"error": "CallTimeout"})
+        for failure in (hangs, wrong, silent):
+            blame(cluster, failure)
     inside = "master (2 times): gfs_master/__init__.py line 8, in append > rpc/__init__.py line 3, in answer"
     assert wrong.stands == inside
     assert hangs.stands == f"{inside}\nmaster: gfs_master/__init__.py line 11, in wait_for_a_job"
+    assert silent.stands == hangs.stands
     assert hangs.kind == wrong.kind == "wrong"

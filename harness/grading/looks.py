@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.failures import BROKEN
+from harness.failures import BROKEN, NOTHING_HAPPENS
 from harness.grading.score import LabResult
 
 FILE = Path(__file__).with_name("fingerprints.json")
@@ -37,9 +37,10 @@ _OWN_CAUSE = re.compile(  # crashes, odd shapes, dead processes, no scenario: th
     r"|^step \d+(?:: | has )"
 )
 _NO_VERDICT = re.compile(r"not written|\w+ (?:does not rest|asks without a rest)")
-_HUNG = re.compile(
-    r"(?:did not happen|gave no answer) within .*? (?:of real time|virtual seconds)"
-)  # whatever it was
+_HUNG = re.compile(  # whatever it was
+    r"(?:did not happen|gave no answer)(?P<to> to \w+)?"
+    rf"(?: within .*? (?:of real time|virtual seconds)|{re.escape(NOTHING_HAPPENS)})"
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def words(message: str) -> frozenset[str]:
     if _OWN_CAUSE.search(told[0]):
         return frozenset()
     head = " ".join(re.sub(r"^(?:expected|seen|witness|why): ", "", line) for line in told)
-    return frozenset(re.findall(r"[a-z]{4,}", _HUNG.sub("", head).lower()))
+    return frozenset(re.findall(r"[a-z]{4,}", _HUNG.sub(r"\g<to>", head).lower()))
 
 
 def failures_of(tests: Iterable[Mapping[str, Any]]) -> dict[str, str]:

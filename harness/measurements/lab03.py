@@ -112,7 +112,7 @@ def push(cell: Cell, data: bytes, chains: list[tuple[str, ...]]) -> None:
             cell.push_piece(ids[chain], offset, data[offset : offset + PIECE], len(data), *chain)
         return {}
 
-    for call in [Call(one_after_the_other, "a push") for _ in range(len(cell.names) + 1)]:
+    for call in [Call(one_after_the_other, "a push", cell.cluster) for _ in range(len(cell.names) + 1)]:
         call.result(120.0)
 
 

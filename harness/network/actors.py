@@ -23,6 +23,7 @@ class Actors:
         self._at_work = 0
         self._waiting: set[int] = set()  # file descriptors, each of one actor
         self._threads: set[threading.Thread] = set()
+        self.beside = 0  # threads that are no actors, and may do anything to the cluster at any moment
 
     def start(self, play: Callable[[], None], name: str) -> None:
         """Run `play` in an actor of its own, which is at work from now on."""
@@ -32,12 +33,18 @@ class Actors:
             self._threads.add(thread)
         thread.start()
 
+    def start_beside(self, work: Callable[[], None], name: str) -> None:
+        """Run `work` in a thread that is no actor. It does not count as at work, but as `beside`."""
+        with self._lock:
+            self.beside += 1
+        threading.Thread(target=self._run_beside, args=(work,), name=name, daemon=True).start()
+
     def await_readable(self, sock: socket.socket, deadline: Deadline) -> None:
         """Return when there is something to take from `sock`, or at the deadline. At once in a thread that is no actor."""
         if threading.current_thread() not in self._threads:
             return
         descriptor = sock.fileno()
-        poll = _poll(descriptor)
+        poll = poll_of(descriptor)
         with self._lock:
             self._at_work -= 1
             self._waiting.add(descriptor)
@@ -50,7 +57,7 @@ class Actors:
     def rest(self) -> bool:
         """Whether every actor waits for what has not come."""
         with self._lock:
-            return not self._at_work and not _poll(*self._waiting).poll(0)
+            return not self._at_work and not poll_of(*self._waiting).poll(0)
 
     def __bool__(self) -> bool:
         return bool(self._threads)
@@ -63,8 +70,15 @@ class Actors:
                 self._at_work -= 1
                 self._threads.discard(threading.current_thread())
 
+    def _run_beside(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._lock:
+                self.beside -= 1
 
-def _poll(*descriptors: int) -> select.poll:
+
+def poll_of(*descriptors: int) -> select.poll:
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)

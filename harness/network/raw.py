@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from harness.failures import HarnessFault, LabFailure
-from harness.network.actors import Actors
+from harness.network.actors import Actors, poll_of
 from harness.network.frame import Decoder, encode
 from harness.network.network import Network
 from harness.patience import Deadline, longest
@@ -147,6 +147,15 @@ class RawConnection:
             except ValueError as error:
                 raise LabFailure(f"what {self.node} sent is no frame: {error}") from error
         return self._frames.popleft()
+
+    def readable(self, seconds: float) -> bool:
+        """Whether there is something to receive, if need be after so many seconds of patience."""
+        if self._frames:
+            return True
+        deadline = Deadline(seconds)
+        if self._actors is not None:
+            self._actors.await_readable(self._sock, deadline)
+        return bool(poll_of(self._sock.fileno()).poll(1000 * max(deadline.left, 0.0)))
 
     def reply(self, xid: tuple[int, int], patience: float = PATIENCE) -> tuple[dict[str, Any], bytes]:
         """The next reply to `xid`; others are thrown away."""

@@ -115,8 +115,8 @@ class Session:
     """A zygote, its nurseries, and their directory. Thread-safe.
 
     `start_patience` and `rest_patience`: seconds of patience for a node to start, and for all to have nothing left to do;
-    `most_effort`: seconds of the processor that a node may need meanwhile. Whoever has waited in vain makes them less: an
-    endless loop shall not cost as much in every test.
+    `most_effort`: seconds of the processor that a node may need meanwhile; `effort_share`: of the patience for an answer, how
+    much of it. Whoever has waited in vain makes them less: an endless loop shall not cost as much in every test.
     """
 
     def __init__(self) -> None:
@@ -124,6 +124,7 @@ class Session:
         self.start_patience = 10.0
         self.rest_patience = 10.0
         self.most_effort = 2.0  # the reference needs a fortieth of it, in any graded test
+        self.effort_share = 0.25  # the reference needs a sixteenth of it
         self.directory = Path(tempfile.mkdtemp(prefix="labkit-"))
         self.bytecode = self.directory / "bytecode"
         self._lock = threading.Lock()

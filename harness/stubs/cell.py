@@ -19,7 +19,6 @@ from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import LabFailure, expect
-from harness.network.actors import Actors
 from harness.network.frame import REPLY
 from harness.patience import ORDINARY, Deadline
 from harness.stubs.master import StubMaster
@@ -41,17 +40,18 @@ class Chunk:
 
 
 class Call:
-    """A call under way in a thread of its own, one of `actors` if it only asks and waits for answers."""
+    """A call under way in a thread of its own; an actor, if it only asks and waits for answers."""
 
-    def __init__(self, run: Callable[[], dict[str, Any]], what: str, actors: Actors | None = None) -> None:
+    def __init__(
+        self, run: Callable[[], dict[str, Any]], what: str, cluster: Cluster, *, actor: bool = False
+    ) -> None:
         self.what = what
         self._run = run
+        self._cluster = cluster
         self._answer: dict[str, Any] | Exception | None = None
         self._ended = threading.Event()
-        if actors is None:
-            threading.Thread(target=self._work, name=what, daemon=True).start()
-        else:
-            actors.start(self._work, what)
+        actors = cluster.network.actors
+        (actors.start if actor else actors.start_beside)(self._work, what)
 
     @property
     def done(self) -> bool:
@@ -67,9 +67,9 @@ class Call:
 
     def result(self, patience: float = ORDINARY) -> dict[str, Any]:
         """What it returned; raises what it raised."""
-        self.wait(patience)
+        in_vain = self._cluster.await_event(self.wait, patience)
         if self._answer is None:
-            raise LabFailure(f"{self.what} gave no answer within {patience:g} s of real time")
+            raise LabFailure(f"{self.what} gave no answer{in_vain}")
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
@@ -154,7 +154,7 @@ class Cell:
 
     def begin(self, run: Callable[[], dict[str, Any]], what: str) -> Call:
         """Ask something without waiting for the answer; `run` only asks. See `finish`."""
-        return Call(run, what, self.cluster.network.actors)
+        return Call(run, what, self.cluster, actor=True)
 
     def push(self, data: bytes, *chain: str) -> str:
         """Push along `chain`, or all, in one piece; the data's id."""

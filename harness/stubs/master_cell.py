@@ -49,9 +49,11 @@ class MasterCell:
 
     def begin(self, method: str, **args: Any) -> Call:
         """The same, under way in a thread, from a client of its own."""
-        actors = self.cluster.network.actors
         return Call(
-            lambda: self.client.ask(MASTER, method, args, patience=PATIENCE), f"{method} {args}", actors
+            lambda: self.client.ask(MASTER, method, args, patience=PATIENCE),
+            f"{method} {args}",
+            self.cluster,
+            actor=True,
         )
 
     def refused(self, method: str, code: str, **args: Any) -> None:

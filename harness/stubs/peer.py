@@ -85,6 +85,8 @@ class ScriptedPeer:
         with self._peer.connect(node, patience) as connection:
             epoch = connection.hello(self._client) if CATALOGUE[method].at_most_once else None
             connection.request(method, args, xid=xid, epoch=epoch, payload=payload)
+            if in_vain := self._cluster.await_event(connection.readable, patience):
+                raise LabFailure(f"{node} gave no answer to {method}{in_vain}")
             header, answer = connection.reply(xid, patience)
         if header.get("error") is not None:
             raise RemoteError.from_wire(header["error"])

@@ -38,7 +38,9 @@ def test_a_piece_does_not_wait_for_the_others(make_cluster: MakeCluster) -> None
 
     def push(offset: int, piece: bytes) -> Call:
         return Call(
-            lambda: {"": cell.push_piece("large", offset, piece, len(data))}, f"push of the piece at {offset}"
+            lambda: {"": cell.push_piece("large", offset, piece, len(data))},
+            f"push of the piece at {offset}",
+            cell.cluster,
         )
 
     calls = [push(offset, piece) for offset, piece in cut]

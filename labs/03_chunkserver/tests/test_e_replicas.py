@@ -96,7 +96,7 @@ class Appending:
         self._stop = threading.Event()
 
     def __enter__(self) -> Appending:
-        self._call = Call(self._work, "an append beside a clone")
+        self._call = Call(self._work, "an append beside a clone", self._cell.cluster)
         self.more()
         return self
 
