@@ -77,34 +77,38 @@ def test_acknowledged_bytes_survive(make_cluster: MakeCluster) -> None:
 )
 def test_flipped_bits(make_cluster: MakeCluster) -> None:
     cell = Cell(make_cluster, 1)
-    damaged, healthy = cell.bare_chunk(), cell.bare_chunk()
-    cell.mutate("cs1", damaged, 1, 0, RECORD)
+    healthy = cell.bare_chunk()
+    damaged = [(cell.bare_chunk(), RECORD), (cell.bare_chunk(), RECORD[::-1])]
     other = b"another chunk " * 50
-    cell.mutate("cs1", healthy, 1, 0, other)
+    for chunk, data in (*damaged, (healthy, other)):
+        cell.mutate("cs1", chunk, 1, 0, data)
     cell.cluster.crash("cs1")
-    mark = RECORD[:60]
-    holding = [path for path in cell.cluster.nodes["cs1"].disk.iterdir() if mark in path.read_bytes()]
-    expect(
-        holding,
-        "an acknowledged record is nowhere on the disk",
-        expected="a file with its bytes: write them as they are, checksums apart from them (GFS §5.2)",
-    )
-    for path in holding:
-        flip(path, path.read_bytes().index(mark) + 30)
+    for _, data in damaged:
+        mark = data[:60]
+        holding = [path for path in cell.cluster.nodes["cs1"].disk.iterdir() if mark in path.read_bytes()]
+        expect(
+            holding,
+            "an acknowledged record is nowhere on the disk",
+            expected="a file with its bytes: write them as they are, checksums apart from them (GFS §5.2)",
+        )
+        for path in holding:
+            flip(path, path.read_bytes().index(mark) + 30)
     cell.cluster.start("cs1")
-    refused(
-        "corrupt",
-        lambda: cell.read("cs1", damaged, 0, len(RECORD)),
-        "a read of a block with a flipped bit",
-    )
+    for chunk, data in damaged:
+        refused(
+            "corrupt",
+            lambda chunk=chunk, data=data: cell.read("cs1", chunk, 0, len(data)),
+            "a read of a block with a flipped bit",
+        )
     cell.holds("cs1", healthy, 0, other, "of a chunk whose neighbour is damaged")
     cell.heartbeats()
     cell.heartbeats()
     last = cell.master.reports("cs1", "heartbeat")[-1]
+    handles = [chunk.handle for chunk, _ in damaged]
     expect(
-        last.damaged == (damaged.handle,),
-        "the heartbeats do not say which replica is damaged",
-        expected=f"damaged: [{damaged.handle}]",
+        sorted(last.damaged) == handles,
+        "the heartbeats do not say which replicas are damaged",
+        expected=f"damaged: {handles}",
         seen=f"damaged: {list(last.damaged)}",
         why="the master makes a new replica from a good one only when it knows (GFS §5.2)",
     )
