@@ -86,12 +86,14 @@ class Quiet:
                 look += LOOK
                 self._refuse_endless(efforts, self._session.most_effort, _REST)
                 self._refuse_flood(passed)
+            least = self._session.most_effort / 2  # who spins gets little of a busy machine
             try:
                 in_vain = deadline.passed()
             except TooBusy:
-                self._refuse_endless(efforts, self._session.most_effort / 2, _REST)
+                self._refuse_endless(efforts, least, _REST)
                 raise
             if in_vain:
+                self._refuse_endless(efforts, least, _REST)
                 self._restless = True
                 self._session.rest_patience = SECOND_PATIENCE
                 break
