@@ -233,6 +233,14 @@ def test_a_stale_replica_after_a_reboot(make_cluster: MakeCluster) -> None:
     )
     cell.clone("cs3", chunk, "cs1")
     cell.holds("cs3", chunk, 0, b"old", "as a clone, where a stale replica was before")
+    cell.master.delete["cs3"] = [chunk.handle]
+    cell.heartbeats()
+    cell.cluster.until(
+        lambda: chunk.handle not in cell.stored("cs3"), "that cs3 deletes the clone, as the master said,"
+    )
+    cell.master.delete.clear()
+    cell.clone("cs3", chunk, "cs1")
+    cell.holds("cs3", chunk, 0, b"old", "as a clone, where it had deleted one since it started")
 
 
 @claim(
