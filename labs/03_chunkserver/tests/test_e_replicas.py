@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from harness import disk_faults
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
@@ -177,6 +178,27 @@ def test_a_clone_is_whole(make_cluster: MakeCluster) -> None:
             else:
                 cell.cluster.restart("cs2")
             cell.holds("cs2", chunk, 0, record, crash)
+    what_is_worse_gives_way(cell)
+
+
+def what_is_worse_gives_way(cell: Cell) -> None:
+    """A clone on a server with an older replica of the chunk, and with a damaged one."""
+    chunk = cell.bare_chunk()
+    old, new = (word * 20 for word in (b"what there was once, ", b"what there is by now "))
+    cell.mutate("cs1", chunk, 1, 0, new)
+    cell.mutate("cs2", chunk, 1, 0, old)
+    cell.master.advance(chunk.handle, ["cs1"], chunk.version, chunk.version + 1)
+    chunk.version += 1
+    cell.clone("cs2", chunk, "cs1")
+    cell.holds("cs2", chunk, 0, new, "after a clone, where an older replica was")
+    cell.cluster.crash("cs2")
+    for path in cell.cluster.nodes["cs2"].disk.iterdir():
+        if new in (content := path.read_bytes()):
+            disk_faults.flip_bit(path, content.index(new) + 30)
+    cell.cluster.start("cs2")
+    refused("corrupt", lambda: cell.read("cs2", chunk, 0, len(new)), "a read of a block with a flipped bit")
+    cell.clone("cs2", chunk, "cs1")
+    cell.holds("cs2", chunk, 0, new, "after a clone, where a damaged replica was")
 
 
 def nothing(cell: Cell, chunk: Chunk, when: str) -> None:
