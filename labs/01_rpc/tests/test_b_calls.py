@@ -9,9 +9,7 @@ from harness.cluster import CallRefused, Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Cut
-from harness.network.raw import RawPeer
 
-MUCH = 32 << 20  # bytes that all buffers between two nodes together do not hold
 ONE_BY_ONE: dict[str, Any] = {"first_timeout": 20.0, "factor": 1.0, "longest": 20.0, "jitter": 0.0}
 
 
@@ -62,62 +60,6 @@ def lose_one_message(calls: Calls, kind: str) -> None:
         )
         xids.append(sent[0].xid)
     expect(xids[0] != xids[1], "two different calls had the same XID", seen=xids)
-
-
-@claim(
-    "Silence ends in CallTimeout, whichever message was lost: the client does not say that nothing happened",
-    hint="count attempts; after the last one raise CallTimeout, because it was sent and nobody knows",
-    read="labs/01_rpc/README.md#part-b-calls-that-may-fail",
-)
-def test_silence_ends_in_a_timeout(cluster: Cluster) -> None:
-    calls = Calls(cluster)
-    calls.value("echo", at_most_once=False)
-    for kind in ("reply", "request"):
-        lost = cluster.network.drop(Aim("add", kind, times=None))
-        before, ran = len(calls.requests("add")), calls.ran("x")
-        pending = calls.begin("add", at_most_once=False, policy={**ONE_BY_ONE, "attempts": 3})
-        cluster.until(
-            lambda lost=lost, pending=pending: pending.done or lost.aim.hits > 0, "the first attempt"
-        )
-        outcome = calls.finish(pending)
-        cluster.network.remove(lost)
-
-        sent = len(calls.requests("add")) - before
-        expect(
-            sent in (2, 3),  # an attempt may end, on a slow machine, while it is still connecting
-            "a policy of 3 attempts was not kept",
-            expected="the request sent 3 times, then an error",
-            seen=f"sent {sent} times, then {outcome.get('error', 'an answer')}",
-        )
-        expect(
-            outcome.get("error") == "CallTimeout" and outcome.get("definite") is False,
-            f"silence was reported as something else, when every {kind} was lost",
-            expected="CallTimeout, definite False",
-            seen=outcome,
-            why=f"the handler ran {calls.ran('x') - ran} times, which the client cannot know: a lost request and a "
-            "lost reply look the same to it",
-        )
-    nobody_reads(calls)
-
-
-def nobody_reads(calls: Calls) -> None:
-    """A request of which a part is in everybody's buffers, and no more can be sent."""
-    deaf = RawPeer(calls.cluster.network, "deaf")
-    deaf.listen()  # it never accepts; the system connects all the same
-    policy = {**ONE_BY_ONE, "attempts": 2}
-    pending = calls.begin("echo", server="deaf", zeros=MUCH, at_most_once=False, policy=policy)
-    calls.pass_time(
-        lambda: pending.done,
-        f"the end of a call of 2 attempts, 20 s each, whose server takes no more bytes of a request of {MUCH >> 20} MiB,",
-    )
-    deaf.close()
-    outcome = calls.cluster.result("client", pending)
-    expect(
-        outcome.get("error") in ("Unreachable", "CallTimeout", "ConnectionLost"),
-        "a call whose request was never taken to its last byte ended wrongly",
-        expected="Unreachable: half a request never runs",
-        seen=outcome,
-    )
 
 
 @claim(
