@@ -179,6 +179,7 @@ def test_a_clone_is_whole(make_cluster: MakeCluster) -> None:
                 cell.cluster.restart("cs2")
             cell.holds("cs2", chunk, 0, record, crash)
     what_is_worse_gives_way(cell)
+    nothing_is_cloned_too(cell)
 
 
 def what_is_worse_gives_way(cell: Cell) -> None:
@@ -199,6 +200,18 @@ def what_is_worse_gives_way(cell: Cell) -> None:
     refused("corrupt", lambda: cell.read("cs2", chunk, 0, len(new)), "a read of a block with a flipped bit")
     cell.clone("cs2", chunk, "cs1")
     cell.holds("cs2", chunk, 0, new, "after a clone, where a damaged replica was")
+
+
+def nothing_is_cloned_too(cell: Cell) -> None:
+    """A replica without a byte: its file may have been created just before a server died."""
+    empty = cell.bare_chunk("cs1")
+    cell.clone("cs2", empty, "cs1")
+    expect(
+        cell.stored("cs2").get(empty.handle) == (empty.version, 0),
+        "the clone of an empty replica is none",
+        expected=f"chunk {empty.handle} at version {empty.version}, with 0 bytes",
+        seen=repr(cell.stored("cs2")),
+    )
 
 
 def nothing(cell: Cell, chunk: Chunk, when: str) -> None:
