@@ -213,9 +213,10 @@ def test_nothing_is_written_beside_the_requested_files(report: dict[str, Any]) -
 def test_failures_by_the_same_line_of_the_program_are_told_once(tmp_path: Path) -> None:
     kit = FakeKit(tmp_path)
     points = {"test_read": 1, "test_append": 2, "test_clone": 4, "test_other_line": 8, "test_wrong": 16}
+    points |= {"test_busy": 32, "test_busy_too": 64, "test_just_busy": 128}
     code = """
         import os
-        from harness.failures import BROKEN
+        from harness.failures import BROKEN, TooBusy
         from harness.processes.places import describe
 
         def stumble(key):
@@ -224,12 +225,20 @@ def test_failures_by_the_same_line_of_the_program_are_told_once(tmp_path: Path) 
         def elsewhere(key):
             {}[key]
 
-        def broken(message, key, program=stumble):
+        def calls(key, program=stumble):
             try:
                 program(key)
             except KeyError as error:
-                calls = describe(error, {"tests": os.path.dirname(__file__)})["traceback"]
-                raise LabFailure(message, witness="cs1 answered with an error\\n" + calls, kind=BROKEN) from None
+                return describe(error, {"tests": os.path.dirname(__file__)})["traceback"]
+
+        def broken(message, key, program=stumble):
+            witness = "cs1 answered with an error\\n" + calls(key, program)
+            raise LabFailure(message, witness=witness, kind=BROKEN)
+
+        def busy(message, known):
+            error = TooBusy(message)
+            error.known = known
+            raise error
 
         @claim('Reads')
         def test_read(): broken("nothing is read", 1)
@@ -241,15 +250,23 @@ def test_failures_by_the_same_line_of_the_program_are_told_once(tmp_path: Path) 
         def test_other_line(): broken("nothing is listed", 1, elsewhere)
         @claim('Wrong')
         def test_wrong(): expect(False, "no error, but wrong")
+        @claim('Busy')
+        def test_busy(): busy("5 s took 17 s", "a thread of cs1 died of this:\\n" + calls(4))
+        @claim('Busy, too')
+        def test_busy_too(): busy("2 s took 8 s", "a thread of cs2 died of this:\\n" + calls(5))
+        @claim('Just busy')
+        def test_just_busy(): busy("2 s took 9 s", "all threads slept")
     """
     kit.lab("lab01", {"A": points}, code)
 
     report = kit.graded("lab01")
     shown = report["run"].stdout
 
+    assert "96 points lost: 2 tests, the same place in the program is behind each; one of them" in shown
+    assert "128 points lost: Just busy" in shown
     assert "7 points lost: 3 tests, the same place in the program is behind each; one of them" in shown
     assert "test_read, test_append, test_clone" in shown
-    assert shown.count("in stumble: {}[key]") == 1 and shown.count("in elsewhere: {}[key]") == 1
+    assert shown.count("in stumble: {}[key]") == 2 and shown.count("in elsewhere: {}[key]") == 1
     assert "8 points lost: Lists" in shown and "16 points lost: Wrong" in shown
     assert "nothing is cloned" in results_of(report)["test_clone"]["message"]
 

@@ -90,9 +90,10 @@ def _grouped(failures: Sequence[TestResult]) -> list[list[TestResult]]:
         same = (result.status.value, told.message, told.expected, told.seen, told.witness)
         if told.kind == "fault":
             same = (result.status.value, told.message)
-        if told.kind == BROKEN:
+        if told.kind in (BROKEN, BUSY):
             place = _RAISED.search(told.witness) or _BUSIEST.search(told.witness)
-            same = (result.status.value, *(place.groups() if place else (_trouble(result), told.witness)))
+            if place or told.kind == BROKEN:
+                same = (result.status.value, *(place.groups() if place else (_trouble(result), told.witness)))
         groups.setdefault(same, []).append(result)
     return list(groups.values())
 
