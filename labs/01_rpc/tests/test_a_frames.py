@@ -173,7 +173,10 @@ def test_lying_lengths_cost_nothing(cluster: Cluster) -> None:
 def test_streams_carry_frames(cluster: Cluster) -> None:
     start(cluster)
     tester = RawPeer(cluster.network)
-    big = ({"size": "big"}, bytes(range(256)) * 4 * 8 * 1024)  # 8 MB: no socket buffer takes it at once
+    big = (
+        {"size": "big"},
+        bytes(range(256)) * 4 * 32 * 1024,
+    )  # 32 MB: sockets do not take it at once, however fast it is read
     with tester.connect("node") as node:
         # While the node sleeps all this gathers in its socket: it gets as much as it asks for at once.
         cluster.pause("node")
@@ -194,7 +197,7 @@ def test_streams_carry_frames(cluster: Cluster) -> None:
             seen="; ".join(short(one) for one in echoed),
         )
         node.send_frame(*big)
-        expect(echo(cluster, node) == big, "a frame of 8 MB came back changed")
+        expect(echo(cluster, node) == big, "a frame of 32 MB came back changed")
         node.finish()
         expect(node.closed(), "the stream did not end when the other side ended it")
     check_end(cluster, 1, None, "between two frames")
