@@ -98,7 +98,7 @@ class Quiet:
                 self._session.rest_patience = SECOND_PATIENCE
                 break
             time.sleep(0.001)
-        return ended
+        return ended or over()  # it may have come to an end while we saw that all rest
 
     def await_event(self, wait: Callable[[float], bool], patience: float) -> str:
         """Return when `wait`, which waits for at most so many seconds of patience, has seen what it waits for: empty.

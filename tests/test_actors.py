@@ -121,6 +121,19 @@ def test_a_call_that_waits_for_what_is_held_up_is_quiet(cluster: Cluster) -> Non
     assert cluster.await_quiet(lambda: call.done)
 
 
+def test_what_ends_while_all_come_to_rest_has_ended(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def holds(quiet: Quiet) -> bool:
+        ended.set()  # by somebody who rests from then on
+        return True
+
+    monkeypatch.setattr(Quiet, "holds", holds)
+    assert cluster.await_quiet(ended.is_set)
+
+
 def test_who_never_rests_is_waited_for_once(
     cluster: Cluster, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,14 @@ def test_a_heartbeat_is_remembered_and_renews_on_the_clock_it_names(
     assert master.promised == {("cs1", 7): 5000.0 + LIMITS.lease}
 
 
+def test_reports_are_in_the_order_in_which_they_were_sent(master: StubMaster, server: ScriptedPeer) -> None:
+    """What a server that was killed has sent may come when the next one has registered already."""
+    for sent in (5000.0, 7000.0, 6000.0):
+        server.ask("master", "heartbeat", {**BEAT, "sent": sent})
+    assert [report.sent for report in master.reports("cs1")] == [5000.0, 6000.0, 7000.0]
+    assert [report.sent for report in master.reports("cs1", since=6000.0)] == [6000.0, 7000.0]
+
+
 def test_it_stops_renewing(master: StubMaster, server: ScriptedPeer) -> None:
     server.ask("master", "heartbeat", BEAT)
     master.stop_renewing()

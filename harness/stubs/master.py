@@ -6,6 +6,7 @@ that is not what the protocol says is refused, and the next look at the reports 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,10 +51,12 @@ class StubMaster(ScriptedPeer):
 
     # ---- reports
 
-    def reports(self, name: str, method: str | None = None) -> list[Report]:
-        """Those of one server so far, oldest first."""
+    def reports(self, name: str, method: str | None = None, since: float = -math.inf) -> list[Report]:
+        """Those that one server has sent so far, oldest first, since its clock showed `since`. What is sent again, or by a
+        server that was killed meanwhile, may come late."""
         self.check()
-        return [one for one in list(self._reports) if one.name == name and method in (None, one.method)]
+        found = [one for one in list(self._reports) if one.name == name and method in (None, one.method)]
+        return sorted((one for one in found if one.sent >= since), key=lambda one: one.sent)
 
     def stop_renewing(self) -> None:
         """No lease is renewed from now on; what was promised until now is in `promised`."""

@@ -30,13 +30,15 @@ def test_life_with_the_master(make_cluster: MakeCluster) -> None:
     cell.heartbeats()
     cell.heartbeats()
     reports_chunks(cell, "heartbeat", wanted, "with two chunks")
-    registered = len(cell.master.reports("cs1", "register"))
     expect(
-        registered >= 1, "a chunkserver sends heartbeats without having registered", expected="register first"
+        cell.master.reports("cs1", "register"),
+        "a chunkserver sends heartbeats without having registered",
+        expected="register first",
     )
+    restarted = cell.cluster.now()
     cell.cluster.restart("cs1")
     cell.cluster.until(
-        lambda: len(cell.master.reports("cs1", "register")) > registered,
+        lambda: bool(cell.master.reports("cs1", "register", since=restarted)),
         "that cs1 registers after its restart",
     )
     reports_chunks(cell, "register", wanted, "after a restart")

@@ -239,14 +239,14 @@ def test_a_stale_replica_after_a_reboot(make_cluster: MakeCluster) -> None:
     stale = Chunk(chunk.handle, chunk.servers, chunk.version)
     cell.master.advance(chunk.handle, ["cs1", "cs2"], chunk.version, chunk.version + 1)
     chunk.version += 1
-    registered = len(cell.master.reports("cs3", "register"))
     cell.master.delete["cs3"] = [chunk.handle]
+    rebooted = cell.cluster.now()
     cell.cluster.start("cs3")
     cell.cluster.until(
-        lambda: len(cell.master.reports("cs3", "register")) > registered,
+        lambda: bool(cell.master.reports("cs3", "register", since=rebooted)),
         "that cs3 registers after its reboot",
     )
-    said = cell.master.reports("cs3", "register")[-1].chunks
+    said = cell.master.reports("cs3", "register", since=rebooted)[0].chunks
     expect(
         said.get(chunk.handle) == stale.version,
         "a replica that missed a version is not registered with the version it has",
