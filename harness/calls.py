@@ -21,6 +21,8 @@ from harness.failures import LabFailure
 from harness.network.frame import REQUEST, Frame
 from harness.processes.session import Pending
 
+# A retry policy without its "attempts".
+ONE_BY_ONE: dict[str, Any] = {"first_timeout": 20.0, "factor": 1.0, "longest": 20.0, "jitter": 0.0}
 STEP = 25.0  # virtual seconds of one jump
 LONGEST = 3 * 3600.0  # virtual seconds until whatever is to come has come, however long pauses have grown
 IMPATIENT = 5.0  # seconds of patience in which a node that answers at all has answered

@@ -173,10 +173,8 @@ def test_lying_lengths_cost_nothing(cluster: Cluster) -> None:
 def test_streams_carry_frames(cluster: Cluster) -> None:
     start(cluster)
     tester = RawPeer(cluster.network)
-    big = (
-        {"size": "big"},
-        bytes(range(256)) * 4 * 32 * 1024,
-    )  # 32 MB: sockets do not take it at once, however fast it is read
+    # 32 MB: sockets do not take it at once, however fast it is read.
+    big = ({"size": "big"}, bytes(range(256)) * 4 * 32 * 1024)
     with tester.connect("node") as node:
         # While the node sleeps all this gathers in its socket: it gets as much as it asks for at once.
         cluster.pause("node")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from harness.calls import Calls
+from harness.calls import ONE_BY_ONE, Calls
 from harness.cluster import CallRefused, Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Cut
-
-ONE_BY_ONE: dict[str, Any] = {"first_timeout": 20.0, "factor": 1.0, "longest": 20.0, "jitter": 0.0}
 
 
 @claim(

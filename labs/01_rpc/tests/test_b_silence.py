@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from harness.calls import Calls
+from harness.calls import ONE_BY_ONE, Calls
 from harness.cluster import Cluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
@@ -13,7 +11,6 @@ from harness.outside import sockets
 
 MUCH = 32 << 20  # bytes that all buffers between two nodes together do not hold
 GIVEN_UP = 40  # calls
-ONE_BY_ONE: dict[str, Any] = {"first_timeout": 20.0, "factor": 1.0, "longest": 20.0, "jitter": 0.0}
 
 
 @claim(

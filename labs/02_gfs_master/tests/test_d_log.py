@@ -27,9 +27,7 @@ FILES = 80
     read="labs/02_gfs_master/README.md#part-d-log-and-checkpoint",
 )
 def test_durable_before_the_reply(cluster: Cluster) -> None:
-    cluster.add("master", "master")
-    cluster.start("master")
-    client = ScriptedPeer(cluster, "client")
+    client = client_of_a_master(cluster)
     client.ask("master", "create", {"path": "/first"})
     before = len(cluster.operations("master"))
     client.ask("master", "create", {"path": "/second"})
@@ -141,9 +139,7 @@ def test_the_log_is_bounded(make_cluster: MakeCluster) -> None:
 )
 def test_a_checkpoint_without_room(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(limits=SMALL)
-    cluster.add("master", "master")
-    cluster.start("master")
-    client = ScriptedPeer(cluster, "client")
+    client = client_of_a_master(cluster)
     # Long, and so that nobody makes them short: a checkpoint needs more room than some records of the log.
     names = [f"/{cluster.rng.randbytes(500).hex()}" for _ in range(FILES)]
     for name in names:
@@ -181,9 +177,7 @@ def test_a_checkpoint_without_room(make_cluster: MakeCluster) -> None:
 )
 def test_a_crash_in_a_checkpoint(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(limits=SMALL)
-    cluster.add("master", "master")
-    cluster.start("master")
-    client = ScriptedPeer(cluster, "client")
+    client = client_of_a_master(cluster)
     promised: list[str] = []
     numbers = itertools.count(1)
     path = f"/{'x' * 100}"
@@ -225,6 +219,13 @@ def test_a_crash_in_a_checkpoint(make_cluster: MakeCluster) -> None:
             _follows(found, promised, unsure, what)
             promised[:] = [name for name in promised if name in found]
             promised += [name for name in unsure if name in found and name not in promised]
+
+
+def client_of_a_master(cluster: Cluster) -> ScriptedPeer:
+    """Start a master alone, without chunkservers."""
+    cluster.add("master", "master")
+    cluster.start("master")
+    return ScriptedPeer(cluster, "client")
 
 
 def stored(cluster: Cluster) -> int:
