@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 
+from rich.console import Console
+
 from harness.failures import NOTHING_HAPPENS
-from harness.grading.looks import FITS, Fingerprint, failures_of, load_fingerprints, suggest, words
+from harness.grading.looks import Fingerprint, failures_of, load_fingerprints, suggest, words
 from harness.grading.manifest import load
+from harness.grading.outcome import Outcome, Status
+from harness.grading.score import Attempt, Replay, Report, result_of, tally
+from harness.grading.terminal import show_report
 from harness.workspace import LABS
 from tests.mutants.mutant import KIT
 
@@ -60,12 +66,55 @@ def places_of(lab: str) -> dict[str, str]:
 
 
 def titles(failed: dict[str, str], lab: str = "lab01", ran: frozenset[str] = RAN) -> list[str]:
-    return [one.title for one in suggest(KNOWN, lab, ran, failed)]
+    return [one.known.title for one in suggest(KNOWN, lab, ran, failed)]
 
 
 def test_what_fits_is_suggested() -> None:
     assert titles({"test_one": LOST}) == ["The table is lost"]
     assert titles({"test_two": SLOW, "test_three": SLOW}) == ["One big lock"]
+
+
+def test_only_what_agrees_nearly_whole_is_the_same() -> None:
+    told = f"{SLOW}, and the queue behind it grew"
+    [same] = suggest(KNOWN, "lab01", RAN, {"test_two": SLOW, "test_three": SLOW})
+    [near] = suggest(KNOWN, "lab01", RAN, {"test_two": told, "test_four": SLOW, "test_three": told})
+    assert same.same and same.likeness == 1.0
+    assert near.known == same.known and not near.same
+
+
+def report(failed: dict[str, str]) -> str:
+    """What a student is shown whose lab 1 failed so."""
+    manifest = load(KIT, "lab01")
+    results = {
+        test.key: result_of(
+            test,
+            [
+                Attempt(
+                    1, 0.1, Outcome(Status.FAILED, failed[test.name]) if test.name in failed else None, True
+                )
+            ],
+            1,
+            Replay(()),
+        )
+        for test in manifest.tests
+    }
+    shown = io.StringIO()
+    console = Console(file=shown, width=200)
+    show_report(console, Report(1, "submission", (tally(manifest, results),)))
+    return shown.getvalue()
+
+
+def test_the_report_says_how_sure_it_is() -> None:
+    [known] = [
+        one for one in load_fingerprints() if one.title == "A client's id is made from its node's name"
+    ]
+    told = f"{known.title}\n  read      {known.read}\n"
+    whole = report({test: " ".join(said) for test, said in known.fails.items()})
+    assert f"\nthis looks like: {told}" in whole
+    assert "nothing known" not in whole
+    part = report({test: " ".join(said[::3]) for test, said in known.fails.items()})
+    assert f"\nnothing known looks quite like this; nearest: {told}" in part
+    assert "this looks like" not in part
 
 
 def test_numbers_in_a_message_do_not_matter() -> None:
@@ -98,7 +147,7 @@ def test_what_has_a_cause_of_its_own_resembles_nothing() -> None:
         for message in NO_IDEA:
             for ran, names in runs:
                 failed = {name: f"{message}\nat: {places[name]}:12" for name in names}
-                shown += [(lab, message, found.title) for found in suggest(known, lab, ran, failed)[:1]]
+                shown += [(lab, message, found.known.title) for found in suggest(known, lab, ran, failed)[:1]]
         asked += len(runs) * len(NO_IDEA)
     assert len(shown) < asked / 500, f"{len(shown)} of {asked}: {shown}"
 
@@ -122,8 +171,8 @@ def test_what_few_have_says_more_than_what_many_have() -> None:
     rare = Fingerprint("lab01", "rare", "Rare", "", {"test_one": tuple(words(LOST)), **common})
     many = [Fingerprint("lab01", f"{n}", f"{n}", "", {f"test_{n}": ("word",), **common}) for n in range(9)]
     failed = {"test_one": LOST, "test_four": "answer wrong"}
-    assert suggest([*many, rare], "lab01", RAN, failed)[0] is rare
-    assert all(one is rare for one in suggest([*many, rare], "lab01", RAN, failed, fits=0.4))
+    assert suggest([*many, rare], "lab01", RAN, failed)[0].known is rare
+    assert all(one.known is rare for one in suggest([*many, rare], "lab01", RAN, failed, fits=0.4))
 
 
 def test_the_kits_fingerprints_recognise_themselves() -> None:
@@ -132,8 +181,7 @@ def test_the_kits_fingerprints_recognise_themselves() -> None:
         if not any(one.fails.values()):
             continue  # it shows in failures with causes of their own
         failed = {test: " ".join(said) for test, said in one.fails.items()}
-        found = suggest(known, one.lab, frozenset(failed), failed)
-        assert found and FITS <= 1.0, one.title
+        assert any(found.same for found in suggest(known, one.lab, frozenset(failed), failed)), one.title
 
 
 def test_what_a_node_that_never_rests_brings_about_resembles_nothing() -> None:

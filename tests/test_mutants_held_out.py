@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from harness.grading.looks import Fingerprint
+from harness.grading.looks import SAME, Fingerprint, load_fingerprints
+from harness.grading.manifest import load
+from harness.workspace import LABS
 from tests.mutants.fingerprints import HeldOut, held_out, table
-from tests.mutants.mutant import mutants, read_mutant
+from tests.mutants.mutant import KIT, mutants, read_mutant
 
 RAN = {"lab01": frozenset({"test_one", "test_two", "test_three"}), "lab02": frozenset({"test_one"})}
 TWICE = ("handler", "more", "once", "than")
@@ -44,6 +46,15 @@ def test_labs_have_nothing_to_do_with_each_other() -> None:
 
 def test_the_table_says_it_for_many_thresholds() -> None:
     assert len(table([ONE, OTHER]).splitlines()) > 10
+
+
+def test_the_kits_fingerprints_are_right_most_of_the_time_and_hardly_ever_sure_of_a_stranger() -> None:
+    # With the thresholds in use. Of what is taken for the same all the same, most fail one test with one and the same message.
+    ran = {lab: frozenset(test.name for test in load(KIT, lab).tests) for lab in LABS}
+    known = load_fingerprints()
+    near, same = held_out(known, ran), held_out(known, ran, SAME)
+    assert near.right > 0.6 * near.kin, near
+    assert same.shown < 0.06 * same.strangers, same
 
 
 def test_a_family_has_kin() -> None:

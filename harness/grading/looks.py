@@ -1,8 +1,9 @@
 """``This looks like``: known wrong solutions whose failures resemble a student's.
 
 A fingerprint says which graded tests a wrong solution failed, and the words of their messages. It is written from
-the matrix of `tests/mutants` (`python -m tests.mutants --write`). A suggestion is made only when the failing tests
-and the words agree well; when nothing fits, nothing is said. A crash, or what else names its cause, has no words.
+the matrix of `tests/mutants` (`python -m tests.mutants --write`). Only what agrees nearly whole, tests and words, is said
+to look like the student's; what agrees well is called the nearest that is known; when nothing fits, nothing is said. A
+crash, or what else names its cause, has no words.
 What few wrong solutions have in common says more than what many have: tests and words count by how rare they are (as
 search engines do: Spärck Jones 1972).
 """
@@ -24,7 +25,8 @@ from harness.grading.score import LabResult
 
 FILE = Path(__file__).with_name("fingerprints.json")
 MOST = 2
-FITS = 0.5  # of 1.0; found with python -m tests.mutants --held-out
+FITS = 0.5  # of 1.0: near enough to be worth a look; this and the next found with python -m tests.mutants --held-out
+SAME = 0.75  # as near as the same wrong solution is to itself when it is graded again
 _SAME_TESTS = 0.25  # at least, of all that failed here or there
 _SAME_WORDS = 0.07  # at least
 _LEAST = 0.05  # what even a test or a word counts that all have
@@ -57,6 +59,19 @@ class Fingerprint:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Suggestion:
+    """A known wrong solution, and how much a student's failures are like its own: FITS to 1.0."""
+
+    known: Fingerprint
+    likeness: float
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing tells the two apart."""
+        return self.likeness >= SAME
+
+
 def load_fingerprints(path: Path = FILE) -> list[Fingerprint]:
     """All that are known; none where the file is missing."""
     if not path.is_file():
@@ -83,7 +98,7 @@ def failures_of(tests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def looks_like(lab: LabResult) -> list[Fingerprint]:
+def looks_like(lab: LabResult) -> list[Suggestion]:
     """What the failures of a student's lab resemble."""
     failed = failures_of(
         {"id": one.test.name, "status": one.status.value, "message": one.message}
@@ -99,16 +114,16 @@ def suggest(
     ran: frozenset[str],
     failed: Mapping[str, str],
     fits: float = FITS,
-) -> list[Fingerprint]:
+) -> list[Suggestion]:
     """The best that fit, one for each family, the best first."""
     said = {test: words(message) for test, message in failed.items()}
     of_lab = [one for one in known if one.lab == lab] if failed else []
     likeness = _Likeness(of_lab)
     scored = [(likeness.of(one, ran, said), one) for one in of_lab]
-    best: dict[str, Fingerprint] = {}
+    best: dict[str, Suggestion] = {}
     for score, one in sorted(scored, key=lambda pair: -pair[0]):
         if score >= fits:
-            best.setdefault(one.family, one)
+            best.setdefault(one.family, Suggestion(one, score))
     return list(best.values())[:MOST]
 
 

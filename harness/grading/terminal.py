@@ -23,6 +23,8 @@ from harness.grading.screen import status_word
 from harness.grading.text import one_line
 
 _NAMES_SHOWN = 3
+_ALIKE = ("this looks like", "or like")  # the first of two, and the second
+_NEAR = ("nothing known looks quite like this; nearest", "and near")
 # The end of a traceback as `harness.processes.places.describe` writes it: the innermost line, and the type of the error.
 _RAISED = re.compile(r"^(\S+ line \d+, in .*)\n(?!\S+ line \d+, in )([\w.]+)", re.MULTILINE)
 # The end of what harness/quiet.py says of a node that never rests: the function, in which it may be at any line.
@@ -140,9 +142,10 @@ def _show_failure(console: Console, group: Sequence[TestResult]) -> None:
 def _show_likeness(console: Console, lab: LabResult) -> None:
     for number, one in enumerate(looks_like(lab)):
         console.print()
-        head = "this looks like: " if number == 0 else "or like: "
-        console.print(Text(head, "bold").append(one.title, "default"), soft_wrap=True)
-        _show_row(console, "read", one.read)
+        first, next_ = _ALIKE if one.same else _NEAR
+        head = first if number == 0 else next_
+        console.print(Text(f"{head}: ", "bold").append(one.known.title, "default"), soft_wrap=True)
+        _show_row(console, "read", one.known.read)
 
 
 def _show_row(console: Console, name: str, text: str) -> None:

@@ -67,7 +67,7 @@ def held_out(known: Sequence[Fingerprint], ran: Mapping[str, frozenset[str]], fi
         failed = {test: " ".join(said) for test, said in one.fails.items()}
 
         def families(others: list[Fingerprint], one: Fingerprint = one, failed: Any = failed) -> list[str]:
-            return [found.family for found in suggest(others, one.lab, ran[one.lab], failed, fits)]
+            return [found.known.family for found in suggest(others, one.lab, ran[one.lab], failed, fits)]
 
         others = [other for other in known if other is not one and other.lab == one.lab]
         strange = [other for other in others if other.family != one.family]
