@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
-from harness.failures import BROKEN, NOTHING_HAPPENS, LabFailure, TooBusy
-from harness.network.frame import REQUEST
+from harness.failures import NOTHING_HAPPENS, TooBusy
 from harness.network.network import Network
 from harness.node import Node
 from harness.patience import Deadline
-from harness.processes import linux
-from harness.processes.session import NodeProcess, Session
+from harness.processes.session import Session
 from harness.processes.virtual_time import TimePage
+from harness.restless import LOOK, Watch
 
 # Seconds of patience for which somebody may be at work before time passes all the same, once that has happened: in another
 # cluster of the session, and in the same. The first time, so many as the session says.
 SECOND_PATIENCE = 1.0
 RESTLESS = 0.05
-SECOND_EFFORT = 0.2  # seconds of the processor, once a node has been found in an endless loop
-SECOND_SHARE = 1 / 15  # of the patience for an answer, likewise
-PLACE = 0.9  # seconds of patience for a node to say where it is
-FLOOD = 2000  # frames during one wait; the reference never sends more than 130, in any graded test
 SOON = 3.0  # seconds of patience in which what needs no time to pass has come, whoever has to wait by real clocks for it
 GLANCE = 0.05  # and between two looks whether it has come
-LOOK = 0.25  # real seconds between two looks at what processor the nodes have used, and what they have sent
 
 _REST = "it to have nothing left to do"
 _ANSWER = "an answer, or for something to happen"
@@ -78,22 +71,19 @@ class Quiet:
         LabFailure if a node has had plenty of it, or asks and asks: what never waits takes the processor from all others.
         """
         deadline = Deadline(restless if self._restless else self._session.rest_patience)
-        passed = len(self._proxy.journal)
-        efforts: dict[int, tuple[float, float]] = {}
-        look = time.monotonic() + LOOK
+        watch = Watch(self._nodes, self._network, self._session, _REST)
         while not (ended := over()) and not self.holds():
-            if time.monotonic() >= look:
-                look += LOOK
-                self._refuse_endless(efforts, self._session.most_effort, _REST)
-                self._refuse_flood(passed)
-            least = self._session.most_effort / 2  # who spins gets little of a busy machine
+            most = self._session.most_effort
+            if watch.due():
+                watch.refuse_endless(most)
+                watch.refuse_flood()
             try:
                 in_vain = deadline.passed()
             except TooBusy:
-                self._refuse_endless(efforts, least, _REST)
+                watch.refuse_endless(most / 2)  # who spins gets little of a busy machine
                 raise
             if in_vain:
-                self._refuse_endless(efforts, least, _REST)
+                watch.refuse_endless(most / 2)
                 self._restless = True
                 self._session.rest_patience = SECOND_PATIENCE
                 break
@@ -114,13 +104,10 @@ class Quiet:
         driving = self._driver is threading.current_thread()
         pace = self._clock.pace()
         end = self._clock.now() + patience * pace
-        efforts: dict[int, tuple[float, float]] = {}
-        look = time.monotonic() + LOOK
+        watch = Watch(self._nodes, self._network, self._session, _ANSWER)
         while not wait(GLANCE if driving else max(deadline.left, GLANCE)):
-            if time.monotonic() >= look:
-                look += LOOK
-                most = max(self._session.effort_share * patience, self._session.most_effort)
-                self._refuse_endless(efforts, most, _ANSWER)
+            if watch.due():
+                watch.refuse_endless(max(self._session.effort_share * patience, self._session.most_effort))
             if deadline.passed():
                 return f" within {patience:g} s of real time"
             if deadline.left > patience - SOON or not driving or self._actors.beside or not self.asleep():
@@ -133,50 +120,6 @@ class Quiet:
     def asleep(self) -> bool:
         """Whether all nodes wait for something at this moment."""
         return self.holds() or self.holds()
-
-    def _refuse_endless(self, efforts: dict[int, tuple[float, float]], most: float, what: str) -> None:
-        """LabFailure if a node has used `most` seconds of the processor since it was first looked at, waiting for `what`.
-
-        `efforts`, of each process: the seconds it had used when it was last looked at, and those that count so far. A
-        machine that stands still for a while may charge that to whoever ran: between two looks only so much counts.
-        """
-        for node in self._nodes:
-            if node.process is None or not node.alive:
-                continue
-            pid = node.process.pid
-            used = linux.processor_seconds(pid)
-            before, effort = efforts.get(pid, (used, 0.0))
-            effort += min(used - before, 2 * LOOK)
-            efforts[pid] = used, effort
-            if effort >= most:
-                self._session.most_effort, self._session.effort_share = SECOND_EFFORT, SECOND_SHARE
-                raise LabFailure(
-                    f"{node.name} does not rest",
-                    expected="an end to every loop; a thread with nothing to do waits: for a lock, a condition, a queue, a socket, or by ctx.clock",
-                    seen=f"{effort:.1f} s of the processor, while the test waited for {what}",
-                    witness=_busiest(node.process) or None,
-                    why="what looks again and again takes the processor from all others",
-                    kind=BROKEN,
-                )
-
-    def _refuse_flood(self, passed: int) -> None:
-        """LabFailure if more than FLOOD frames have followed the first `passed`; it names who sent most requests."""
-        if len(self._proxy.journal) - passed <= FLOOD:
-            return
-        frames = self._network.journal[passed:]
-        nodes = {node.name for node in self._nodes}
-        asked = Counter(
-            (one.sender, one.method) for one in frames if one.kind == REQUEST and one.sender in nodes
-        )
-        if not asked:
-            return  # the test itself does it
-        (name, method), count = asked.most_common(1)[0]
-        raise LabFailure(
-            f"{name} asks without a rest",
-            expected="between two requests of the same kind, a rest by ctx.clock: until time passes, nothing gets better",
-            seen=f"{count} times {method} within {frames[-1].time - frames[0].time:.1f} virtual seconds",
-            kind=BROKEN,
-        )
 
     def _all_asleep(self) -> dict[str, dict[str, bytes]] | None:
         """If every living node waits, what tells whether one of its threads has run since. The last that did not wait is
@@ -198,10 +141,3 @@ class Quiet:
         # In the first turn of its loop that we wait for it may still have been at work on what came before us.
         self._proxy.submit(lambda: None)
         self._proxy.submit(lambda: None)
-
-
-def _busiest(process: NodeProcess) -> str:
-    """Where the thread of a node is that has run most; empty if it does not say."""
-    asked = process.send("harness.busiest")
-    place = asked.message.get("value") if asked.wait(PLACE) and asked.message else ""
-    return f"its busiest thread is at {place:.200}" if place and isinstance(place, str) else ""

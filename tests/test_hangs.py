@@ -18,7 +18,8 @@ from harness.cluster import Cluster
 from harness.failures import NOTHING_HAPPENS, LabFailure
 from harness.network.faults import Aim
 from harness.processes.session import Session
-from harness.quiet import SECOND_SHARE, Quiet
+from harness.quiet import Quiet
+from harness.restless import SECOND_SHARE
 from harness.stubs.cell import Call
 from harness.stubs.peer import ScriptedPeer
 from harness.workspace import Workspace

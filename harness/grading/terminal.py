@@ -27,7 +27,7 @@ _ALIKE = ("this looks like", "or like")  # the first of two, and the second
 _NEAR = ("nothing known looks quite like this; nearest", "and near")
 # The end of a traceback as `harness.processes.places.describe` writes it: the innermost line, and the type of the error.
 _RAISED = re.compile(r"^(\S+ line \d+, in .*)\n(?!\S+ line \d+, in )([\w.]+)", re.MULTILINE)
-# The end of what harness/quiet.py says of a node that never rests: the function, in which it may be at any line.
+# The end of what harness/restless.py says of a node that never rests: the function, in which it may be at any line.
 _BUSIEST = re.compile(r"(\S+) line \d+, (in \S+)$")
 
 
