@@ -9,7 +9,7 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ import click
 
 from harness.grading import exports
 from harness.grading.hunt import hunt, replay
+from harness.grading.machine import shortages
 from harness.grading.manifest import LabManifest, ManifestError, load_all
 from harness.grading.measure import measure
 from harness.grading.memory import recall, remember
@@ -271,9 +272,12 @@ def _show(
 ) -> Report:
     """Grade and tell."""
     with screen() as console:
+        for one in (lacking := shortages()):
+            console.print(f"On this machine {one}: tests that need it fail, whatever your code is.")
         total = sum(len(manifest.tests) for manifest in manifests)
         with Progress(console, total, verbose=verbose) as progress:
             report = grade(kit, manifests, settings, progress, selected=selected)
+        report = replace(report, shortages=lacking)
         remember(kit, report)
         show_report(console, report)
     return report

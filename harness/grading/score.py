@@ -86,7 +86,8 @@ class LabResult:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of one run of the grader. `covered`: "faults" injected, and protocol "points" at which one struck."""
+    """The result of one run of the grader. `covered`: "faults" injected, and protocol "points" at which one struck.
+    `shortages`: what the machine has too little of, so that tests may have failed whatever the code is."""
 
     seed: int
     implementation: str
@@ -95,6 +96,7 @@ class Report:
     faults: tuple[str, ...] = ()
     covered: Mapping[str, int] = field(default_factory=dict[str, int])
     interrupted: str | None = None
+    shortages: tuple[str, ...] = ()
 
     @property
     def score(self) -> int:
@@ -113,10 +115,12 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: full points. 1: fewer. 2: the harness failed or was interrupted, so the points mean little."""
+        """0: full points. 1: fewer. 2: the harness or the machine failed, or it was interrupted: the points mean little."""
         if self.interrupted or self.faults or any(test.status is Status.ERROR for test in self.tests):
             return 2
-        return 0 if self.score == self.max_score else 1
+        if self.score == self.max_score:
+            return 0
+        return 2 if self.shortages else 1
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,8 @@ def _show_end(console: Console, report: Report) -> None:
 
 
 def _why_two(report: Report) -> str:
+    if report.shortages:
+        return f"These points may be too low, for on this machine {'; '.join(report.shortages)}."
     errors = [test.outcome for test in report.tests if test.status is Status.ERROR]
     if not report.faults and all(outcome is not None and outcome.kind == BUSY for outcome in errors):
         return "This machine was too busy for some tests, so these points may be too low: run those again."

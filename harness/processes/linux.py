@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 
 _PR_SET_PDEATHSIG = 1
@@ -21,6 +22,13 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, daemons included."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def bound(limit: int, most: int) -> None:
+    """Allow this process and its children at most so much of a resource for ever; less, if they have no more to begin with."""
+    hard = resource.getrlimit(limit)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    resource.setrlimit(limit, (most, most))
 
 
 def children(pid: int | str = "self") -> list[int]:

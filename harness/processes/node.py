@@ -204,7 +204,7 @@ def main(spec: NodeSpec, control: socket.socket, parent: int, prepared: bool) ->
         signal.signal(number, signal.SIG_IGN if number == signal.SIGPIPE else signal.SIG_DFL)
     _redirect_output(spec.log)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+    linux.bound(resource.RLIMIT_FSIZE, LARGEST_FILE)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # a thousand connections must fit too
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

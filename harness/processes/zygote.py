@@ -97,7 +97,8 @@ def main(socket_fd: int, session: str, kit: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     assert threading.active_count() == 1, "a zygote with threads cannot fork safely"
     sock = socket.socket(fileno=socket_fd)
-    _bound_memory()
+    # What is mapped and written to counts, not what is only reserved: of that each thread has plenty.
+    linux.bound(resource.RLIMIT_DATA, MOST_MEMORY)
     imports.hide_kit(kit)
     for module in LIKELY:
         import_module(module)
@@ -106,13 +107,6 @@ def main(socket_fd: int, session: str, kit: str) -> None:
     finally:
         _kill_everything()
         shutil.rmtree(session, ignore_errors=True)
-
-
-def _bound_memory() -> None:
-    """What is mapped and written to counts, not what is only reserved: of that each thread has plenty."""
-    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(hard, MOST_MEMORY)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _serve(sock: socket.socket, prepared: bool) -> None:

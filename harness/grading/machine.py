@@ -1,0 +1,71 @@
+"""What this machine lets us have. With too little of it tests fail whatever the code is, so it is said before they run."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+FILES = 1024  # open in one process: the tests' own, when a cluster's nodes have a hundred threads
+THREADS = 1200  # of all processes: a server may have one for each of a thousand connections; and other tests run beside it
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def shortages() -> tuple[str, ...]:
+    """What is too little, a sentence each. What may be had for the asking is taken first."""
+    found: list[str] = []
+    files = _taken(resource.RLIMIT_NOFILE)
+    if files < FILES:
+        found.append(f"one process may have {files:g} files open, and {FILES} are needed (ulimit -n)")
+    threads = min(_room_of_user(), _room_of_container())
+    if threads < THREADS:
+        what = "ulimit -u, or the pids limit of the container"
+        found.append(f"there is room for {max(0, threads):g} more threads, and {THREADS} are needed ({what})")
+    return tuple(found)
+
+
+def _taken(limit: int) -> float:
+    """As much as is allowed at most, from now on."""
+    hard = resource.getrlimit(limit)[1]
+    resource.setrlimit(limit, (hard, hard))
+    return math.inf if hard == resource.RLIM_INFINITY else hard
+
+
+def _room_of_user() -> float:
+    most = _taken(resource.RLIMIT_NPROC)
+    user = os.geteuid()
+    if user == 0 or most == math.inf:
+        return math.inf  # the kernel bounds nobody who may bound others
+    return most - sum(_threads_of(user))
+
+
+def _threads_of(user: int) -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == user:
+                yield len(os.listdir(process / "task"))
+
+
+def _room_of_container(groups: Path = _CGROUPS, mine: Path = Path("/proc/self/cgroup")) -> float:
+    """The least there is in our control group and those above it; infinity where none is bounded, or none can be seen."""
+    room = math.inf
+    with contextlib.suppress(OSError):
+        for line in mine.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            top = groups / controllers
+            group = top / path.strip("/")
+            for one in (group, *group.parents) if controllers in ("", "pids") else ():
+                if one.is_relative_to(top):
+                    room = min(room, _room_in(one))
+    return room
+
+
+def _room_in(group: Path) -> float:
+    try:
+        most, now = ((group / f"pids.{name}").read_text().strip() for name in ("max", "current"))
+        return math.inf if most == "max" else int(most) - int(now)
+    except (OSError, ValueError):
+        return math.inf

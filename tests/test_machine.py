@@ -1,0 +1,83 @@
+"""What a machine has too little of is said, and what may be had for the asking is taken."""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.grading import machine
+from harness.workspace import KIT
+
+SAYS = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), int(sys.argv[3])))
+from harness.grading.machine import shortages
+print(*shortages(), sep="\\n")
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+def with_files(soft: int, hard: int) -> list[str]:
+    """What is said where so many files may be open, and how many may be afterwards."""
+    command = [sys.executable, "-c", SAYS, str(KIT), str(soft), str(hard)]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")[:-1]
+
+
+def test_too_few_files_are_said() -> None:
+    *said, _ = with_files(256, 256)
+    assert "one process may have 256 files open, and 1024 are needed (ulimit -n)" in said
+
+
+def test_what_may_be_had_is_taken() -> None:
+    *said, soft = with_files(256, 1024)
+    assert soft == "1024"
+    assert not any("files" in one for one in said)
+
+
+def test_threads_are_counted_for_one_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: dict[int, tuple[int, int]] = {}
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda limit: (10, 5000 if limit == resource.RLIMIT_NPROC else 2048)
+    )
+    monkeypatch.setattr(machine, "_threads_of", lambda user: [4000, user])
+    monkeypatch.setattr(machine, "_room_of_container", lambda: math.inf)
+    monkeypatch.setattr(os, "geteuid", lambda: 7)
+    assert machine.shortages() == (
+        "there is room for 993 more threads, and 1200 are needed (ulimit -u, or the pids limit of the container)",
+    )
+    assert limits[resource.RLIMIT_NPROC] == (5000, 5000)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert machine.shortages() == (), "root is bounded by nobody"
+
+
+def test_our_own_threads_are_counted() -> None:
+    assert sum(machine._threads_of(os.getuid())) >= len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.parametrize(("controllers", "mine"), [("", "0::/a/b\n"), ("pids", "4:memory:/m\n3:pids:/a/b\n")])
+def test_the_tightest_container_counts(tmp_path: Path, controllers: str, mine: str) -> None:
+    group = tmp_path / controllers / "a" / "b"
+    group.mkdir(parents=True)
+    told = tmp_path / "cgroup"
+    told.write_text(mine)
+    assert machine._room_of_container(tmp_path, told) == math.inf
+    for place, most, now in (
+        (group, "max", "20"),
+        (group.parent, "1000", "400"),
+        (tmp_path.parent, "1", "1"),
+    ):
+        (place / "pids.max").write_text(most + "\n")
+        (place / "pids.current").write_text(now + "\n")
+    assert machine._room_of_container(tmp_path, told) == 600
+
+
+def test_no_container_is_no_bound(tmp_path: Path) -> None:
+    assert machine._room_of_container(tmp_path, tmp_path / "nothing") == math.inf
