@@ -59,6 +59,7 @@ class Trouble(Exception):
 
 
 def main():
+    have_streams()
     arguments = sys.argv[1:]
     stage = os.environ.pop(STAGE, "")
     if arguments[:1] == [CHECK]:
@@ -81,6 +82,18 @@ def main():
     from harness.grading.cli import main as run
 
     return run(arguments)
+
+
+def have_streams():
+    """Put /dev/null where somebody has closed a stream of ours, or the next file that is opened takes its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def requirements_met(arguments):

@@ -187,6 +187,17 @@ def test_a_python_that_has_everything_is_used_as_it_is(machine: Machine) -> None
     assert not machine.venv.exists()
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_somebody_has_closed_costs_nothing(closed: str) -> None:
+    grader = REPOSITORY / "grader.py"
+    command = f'"$0" "$1" lab01 --list {closed}; echo "exit code $?"'
+    run = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(grader)], capture_output=True, text=True, check=False
+    )
+    assert run.stdout.endswith("exit code 0\n"), run
+    assert run.stderr == ""
+
+
 def test_packages_are_installed_once_and_again_when_the_lock_changes(machine: Machine) -> None:
     machine.make_venv()
     first = machine.grade()

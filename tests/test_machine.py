@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,14 @@ def test_the_tightest_container_counts(tmp_path: Path, controllers: str, mine: s
         (place / "pids.max").write_text(most + "\n")
         (place / "pids.current").write_text(now + "\n")
     assert machine._room_of_container(tmp_path, told) == 600
+
+
+def test_a_machine_that_does_not_reach_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unheard:  # bound and never listening
+        unheard.bind(("127.0.0.1", 0))
+        assert machine._loopback()
+        monkeypatch.setattr(socket, "create_server", lambda address: unheard)
+        assert "nobody can connect to 127.0.0.1" in " ".join(machine.shortages())
 
 
 def test_no_container_is_no_bound(tmp_path: Path) -> None:

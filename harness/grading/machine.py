@@ -6,11 +6,13 @@ import contextlib
 import math
 import os
 import resource
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 FILES = 1024  # open in one process: the tests' own, when a cluster's nodes have a hundred threads
 THREADS = 1200  # of all processes: a server may have one for each of a thousand connections; and other tests run beside it
+_LONGEST = 10.0  # seconds in which this machine connects to itself
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -24,7 +26,18 @@ def shortages() -> tuple[str, ...]:
     if threads < THREADS:
         what = "ulimit -u, or the pids limit of the container"
         found.append(f"there is room for {max(0, threads):g} more threads, and {THREADS} are needed ({what})")
+    if not _loopback():
+        found.append("nobody can connect to 127.0.0.1, and every node does (ip link set lo up)")
     return tuple(found)
+
+
+def _loopback() -> bool:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), _LONGEST).close()
+    except OSError:
+        return False
+    return True
 
 
 def _taken(limit: int) -> float:
