@@ -81,7 +81,7 @@ class Proxy:
         self._inbox.append(run)
         self.wake()
         while not done.wait(1.0):
-            if not self.thread.is_alive():
+            if not self.thread.is_alive() and not done.is_set():  # `action` may have ended it
                 raise RuntimeError("the proxy has ended")
         if failure:
             raise failure[0]
