@@ -33,6 +33,7 @@ from harness.grading.terminal import show_list, show_report
 from harness.grading.watch import changed, snapshot
 from harness.workspace import KIT, LABS, Workspace, WorkspaceError
 
+_TOO_SMALL = "On this machine {}: tests that need it fail, whatever the code is."
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -132,6 +133,8 @@ _add_lab("all", list(LABS), "Grade all labs.")
 @click.pass_obj
 def _selftest(kit: Kit, arguments: tuple[str, ...]) -> int:
     """Run the kit's own tests; ARGUMENTS after -- go to pytest."""
+    for one in shortages():
+        click.echo(_TOO_SMALL.format(one), err=True)
     return selftest(kit.root, arguments)
 
 
@@ -273,7 +276,7 @@ def _show(
     """Grade and tell."""
     with screen() as console:
         for one in (lacking := shortages()):
-            console.print(f"On this machine {one}: tests that need it fail, whatever your code is.")
+            console.print(_TOO_SMALL.format(one))
         total = sum(len(manifest.tests) for manifest in manifests)
         with Progress(console, total, verbose=verbose) as progress:
             report = grade(kit, manifests, settings, progress, selected=selected)
