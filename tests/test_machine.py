@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import resource
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.grading import machine
+from harness.processes import linux
 from harness.workspace import KIT
 
 SAYS = """
@@ -86,6 +89,26 @@ def test_a_machine_that_does_not_reach_itself_says_so(monkeypatch: pytest.Monkey
         assert machine._loopback()
         monkeypatch.setattr(socket, "create_server", lambda address: unheard)
         assert "nobody can connect to 127.0.0.1" in " ".join(machine.shortages())
+
+
+def test_a_kernel_without_descriptors_of_processes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "_PIDFD_OPEN", 1 << 20)  # no such system call
+    assert "no pidfd_open" in " ".join(machine.shortages())
+
+
+def test_a_process_has_a_descriptor_whatever_python_was_built_with() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    pidfd = linux.pidfd_open(child.pid)
+    try:
+        linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert select.select([pidfd], [], [], 30)[0]
+        assert child.wait() == -signal.SIGKILL
+        with pytest.raises(ProcessLookupError):
+            linux.pidfd_send_signal(pidfd, signal.SIGKILL)
+        with pytest.raises(ProcessLookupError):
+            linux.pidfd_open(child.pid)
+    finally:
+        os.close(pidfd)
 
 
 def test_no_container_is_no_bound(tmp_path: Path) -> None:

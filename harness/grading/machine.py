@@ -10,6 +10,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.processes import linux
+
 FILES = 1024  # open in one process: the tests' own, when a cluster's nodes have a hundred threads
 THREADS = 1200  # of all processes: a server may have one for each of a thousand connections; and other tests run beside it
 _LONGEST = 10.0  # seconds in which this machine connects to itself
@@ -28,6 +30,8 @@ def shortages() -> tuple[str, ...]:
         found.append(f"there is room for {max(0, threads):g} more threads, and {THREADS} are needed ({what})")
     if not _loopback():
         found.append("nobody can connect to 127.0.0.1, and every node does (ip link set lo up)")
+    if not _pidfds():
+        found.append("the kernel has no pidfd_open: it is older than Linux 5.3, or a sandbox forbids it")
     return tuple(found)
 
 
@@ -35,6 +39,14 @@ def _loopback() -> bool:
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), _LONGEST).close()
+    except OSError:
+        return False
+    return True
+
+
+def _pidfds() -> bool:
+    try:
+        os.close(linux.pidfd_open(os.getpid()))
     except OSError:
         return False
     return True

@@ -10,6 +10,10 @@ import signal
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_PIDFD_SEND_SIGNAL, _PIDFD_OPEN = (
+    424,
+    434,
+)  # numbers of system calls, the same on every processor but MIPS and Alpha
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -22,6 +26,20 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, daemons included."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor of a process: ready to be read once that is gone. ProcessLookupError if it is, and reaped, already.
+
+    `os.pidfd_open` and `signal.pidfd_send_signal` are missing from a Python that was built with old headers of the kernel, as
+    conda's is, whatever the kernel can do.
+    """
+    return _checked("pidfd_open", _libc.syscall(_PIDFD_OPEN, pid, 0))
+
+
+def pidfd_send_signal(pidfd: int, number: int) -> None:
+    """Never to another process that has got the number of this one. ProcessLookupError if it is gone."""
+    _checked("pidfd_send_signal", _libc.syscall(_PIDFD_SEND_SIGNAL, pidfd, number, None, 0))
 
 
 def bound(limit: int, most: int) -> None:
@@ -108,6 +126,11 @@ def _read(path: str) -> bytes:
 
 
 def _prctl(option: int, value: int) -> None:
-    if _libc.prctl(option, value, 0, 0, 0) != 0:
+    _checked(f"prctl({option})", _libc.prctl(option, value, 0, 0, 0))
+
+
+def _checked(what: str, result: int) -> int:
+    if result < 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"prctl({option}): {os.strerror(code)}")
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+    return result

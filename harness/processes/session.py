@@ -234,7 +234,7 @@ class NodeProcess:
         self._control = control
         self._on_event = on_event
         try:
-            self._pidfd = os.pidfd_open(pid)
+            self._pidfd = linux.pidfd_open(pid)
         except ProcessLookupError:  # dead and reaped already
             self._pidfd, self.gone = -1, True
         self._numbers = itertools.count(1)
@@ -264,7 +264,7 @@ class NodeProcess:
     def signal(self, number: int) -> None:
         if not self.gone:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, number)
+                linux.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
         """SIGKILL to the node and its process group; returns when it is gone and its sockets are closed."""
