@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.grading import cli
+from harness.grading import asked
 from harness.grading.cli import Kit, main
 from tests.test_grading_fake import FakeKit, results_of
 
@@ -210,7 +210,7 @@ def test_no_arguments_show_the_help_and_exit_with_two(kit: FakeKit) -> None:
 def test_a_machine_that_is_too_small_is_said_before_and_after(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "shortages", lambda: ("there is room for 7 more threads",))
+    monkeypatch.setattr(asked, "shortages", lambda: ("there is room for 7 more threads",))
     kit = FakeKit(tmp_path)
     kit.lab("lab01", {"C": {"test_c": 5}}, "@claim('C claims')\ndef test_c(): pass")
     assert main(["lab01"], Kit(kit.root, "")) == 0, "full points are full points"

@@ -9,40 +9,23 @@ import difflib
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from harness.grading import exports
+from harness.grading.asked import TOO_SMALL, Asked, Kit, chosen, grade_labs
 from harness.grading.hunt import hunt, replay
 from harness.grading.machine import shortages
-from harness.grading.manifest import LabManifest, ManifestError, load_all
+from harness.grading.manifest import ManifestError
 from harness.grading.measure import measure
-from harness.grading.memory import recall, remember
-from harness.grading.plugin import Settings
-from harness.grading.progress import Progress
-from harness.grading.runner import grade, usual_jobs
-from harness.grading.score import Report
-from harness.grading.screen import screen
 from harness.grading.seeds import random_seed
-from harness.grading.selection import SelectionError, lab_name, labs_named, select
+from harness.grading.selection import SelectionError, lab_name, labs_named
 from harness.grading.selftest import selftest
-from harness.grading.terminal import show_list, show_report
-from harness.grading.watch import changed, snapshot
-from harness.workspace import KIT, LABS, Workspace, WorkspaceError
+from harness.workspace import LABS, WorkspaceError
 
-_TOO_SMALL = "On this machine {}: tests that need it fail, whatever the code is."
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Kit:
-    """The checkout to grade with, and the module that brings the tests' fixtures ("" for none)."""
-
-    root: Path = KIT
-    fixtures: str = "harness.fixtures"
 
 
 class _Labs(click.Group):
@@ -120,7 +103,7 @@ def _add_lab(name: str, labs: Sequence[str], summary: str) -> None:
     @_options
     @click.pass_obj
     def _(kit: Kit, **said: Any) -> int:
-        return _grade(kit, labs, **said)
+        return grade_labs(kit, labs, Asked(**said))
 
 
 for _lab in LABS.values():
@@ -134,7 +117,7 @@ _add_lab("all", list(LABS), "Grade all labs.")
 def _selftest(kit: Kit, arguments: tuple[str, ...]) -> int:
     """Run the kit's own tests; ARGUMENTS after -- go to pytest."""
     for one in shortages():
-        click.echo(_TOO_SMALL.format(one), err=True)
+        click.echo(TOO_SMALL.format(one), err=True)
     return selftest(kit.root, arguments)
 
 
@@ -159,7 +142,7 @@ def _measure(
 ) -> int:
     """Run the measurements of LAB on your code and print tables. They give no points; they show what things cost."""
     (name,) = labs_named([lab])
-    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    workspace = chosen(kit, solution, submission, reference)
     workspace.require(name)
     path = None if json_file is None else Path(json_file)
     if path is not None:
@@ -191,7 +174,7 @@ def _hunt(
     (name,) = labs_named([lab])
     if name != "lab04":
         raise click.UsageError(f"only lab04 can be hunted: {name} is no whole system")
-    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    workspace = chosen(kit, solution, submission, reference)
     workspace.require(name)
     path = None if out is None else Path(out)
     if path is not None:
@@ -207,107 +190,9 @@ def _hunt(
 @click.pass_obj
 def _replay(kit: Kit, file: str, solution: bool, submission: str | None, reference: tuple[str, ...]) -> int:
     """Run the schedule in FILE again on your code."""
-    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
+    workspace = chosen(kit, solution, submission, reference)
     workspace.require("lab04")
     return replay(workspace.for_lab("lab04"), Path(file))
-
-
-def _grade(
-    kit: Kit,
-    labs: Sequence[str],
-    *,
-    solution: bool,
-    submission: str | None,
-    reference: Sequence[str],
-    only: Sequence[str],
-    seed: int | None,
-    repeat: int,
-    failed: bool,
-    watch: bool,
-    jobs: int | None,
-    json_file: str | None,
-    junit_file: str | None,
-    listing: bool,
-    verbose: bool,
-) -> int:
-    manifests = load_all(kit.root, labs)
-    if only:
-        manifests = select(manifests, only)
-    if listing:
-        with screen() as console:
-            show_list(console, manifests)
-        return 0
-    workspace = _workspace(kit.root, solution, submission).with_reference(labs_named(reference), kit.root)
-    files = {Path(name): render for name, render in _renderers(json_file, junit_file)}
-    for path in files:
-        exports.check_writable(path)
-
-    def once() -> Report:
-        settings = Settings(
-            workspace,
-            random_seed() if seed is None else seed,
-            repeat,
-            kit.fixtures,
-            jobs or usual_jobs(),
-            recall(kit.root).seconds(workspace.implementation),
-        )
-        wanted = _failed(kit.root, manifests, workspace) if failed else manifests
-        report = _show(
-            kit.root, wanted, settings, selected=bool(only) or wanted is not manifests, verbose=verbose
-        )
-        if not report.interrupted:  # a file with half of the results would be taken for the whole
-            for path, render in files.items():
-                exports.write(path, render(report))
-        return report
-
-    directories = [*workspace.roots.values(), *(manifest.directory for manifest in manifests)]
-    before = snapshot(directories)
-    report = once()
-    while watch and not report.interrupted:
-        # Before the run, not after it: what is saved meanwhile wants a run of its own.
-        before = changed(before, lambda: snapshot(directories))
-        report = once()
-    return report.exit_code
-
-
-def _show(
-    kit: Path, manifests: Sequence[LabManifest], settings: Settings, *, selected: bool, verbose: bool
-) -> Report:
-    """Grade and tell."""
-    with screen() as console:
-        for one in (lacking := shortages()):
-            console.print(_TOO_SMALL.format(one))
-        total = sum(len(manifest.tests) for manifest in manifests)
-        with Progress(console, total, verbose=verbose) as progress:
-            report = grade(kit, manifests, settings, progress, selected=selected)
-        report = replace(report, shortages=lacking)
-        remember(kit, report)
-        show_report(console, report)
-    return report
-
-
-def _failed(kit: Path, manifests: Sequence[LabManifest], workspace: Workspace) -> Sequence[LabManifest]:
-    """What did not pass the last time; everything when nothing is known of that."""
-    wanted = recall(kit).failed(manifests, workspace.implementation)
-    if not wanted:
-        return manifests
-    reduced = [manifest.only(wanted) for manifest in manifests]
-    return [manifest for manifest in reduced if manifest.parts]
-
-
-def _renderers(json_file: str | None, junit_file: str | None) -> list[tuple[str, Callable[[Any], str]]]:
-    if json_file is not None and json_file == junit_file:
-        raise click.UsageError("--json and --junit name the same file")
-    chosen = ((json_file, exports.as_json), (junit_file, exports.as_junit))
-    return [(name, render) for name, render in chosen if name is not None]
-
-
-def _workspace(kit: Path, solution: bool, submission: str | None) -> Workspace:
-    if solution and submission is not None:
-        raise click.UsageError("--solution and --submission are two different things to grade; choose one")
-    if submission is not None:
-        return Workspace.submission(submission)
-    return Workspace.solution(kit) if solution else Workspace.labs(kit)
 
 
 def main(arguments: Sequence[str], kit: Kit | None = None) -> int:
