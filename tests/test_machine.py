@@ -39,6 +39,14 @@ def test_too_few_files_are_said() -> None:
     assert "one process may have 256 files open, and 1024 are needed (ulimit -n)" in said
 
 
+@pytest.mark.parametrize(("name", "option"), [("RLIMIT_AS", "-v"), ("RLIMIT_DATA", "-d")])
+def test_too_little_memory_is_said(name: str, option: str) -> None:
+    says = SAYS.replace("RLIMIT_NOFILE", name, 1)
+    command = [sys.executable, "-c", says, str(KIT), str(10**9), str(10**9)]
+    said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    assert f"one process may have 1000 MB of memory, and 2000 are needed (ulimit {option})" in said
+
+
 def test_what_may_be_had_is_taken() -> None:
     *said, soft = with_files(256, 1024)
     assert soft == "1024"
@@ -49,7 +57,7 @@ def test_threads_are_counted_for_one_user(monkeypatch: pytest.MonkeyPatch) -> No
     limits: dict[int, tuple[int, int]] = {}
     monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
     monkeypatch.setattr(
-        resource, "getrlimit", lambda limit: (10, 5000 if limit == resource.RLIMIT_NPROC else 2048)
+        resource, "getrlimit", lambda limit: (10, 5000 if limit == resource.RLIMIT_NPROC else 1 << 40)
     )
     monkeypatch.setattr(machine, "_threads_of", lambda user: [4000, user])
     monkeypatch.setattr(machine, "_room_of_container", lambda: math.inf)

@@ -14,6 +14,7 @@ from harness.processes import linux
 
 FILES = 1024  # open in one process: the tests' own, when a cluster's nodes have a hundred threads
 THREADS = 1200  # of all processes: a server may have one for each of a thousand connections; and other tests run beside it
+MEMORY = 2000  # MB of one process, hardly any of it ever touched: a thousand threads have stacks
 _LONGEST = 10.0  # seconds in which this machine connects to itself
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -24,6 +25,12 @@ def shortages() -> tuple[str, ...]:
     files = _taken(resource.RLIMIT_NOFILE)
     if files < FILES:
         found.append(f"one process may have {files:g} files open, and {FILES} are needed (ulimit -n)")
+    for limit, option in ((resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")):
+        memory = _taken(limit) / 1e6
+        if memory < MEMORY:
+            found.append(
+                f"one process may have {memory:.0f} MB of memory, and {MEMORY} are needed (ulimit {option})"
+            )
     threads = min(_room_of_user(), _room_of_container())
     if threads < THREADS:
         what = "ulimit -u, or the pids limit of the container"
