@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_too_little_memory_is_said(name: str, option: str) -> None:
     command = [sys.executable, "-c", says, str(KIT), str(10**9), str(10**9)]
     said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     assert f"one process may have 1000 MB of memory, and 2000 are needed (ulimit {option})" in said
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert not any("are left in" in one for one in machine.shortages())
+    monkeypatch.setattr(machine, "SPACE", 10**9)
+    assert any(f"MB are left in {tmp_path}, and 1000000000 are needed" in one for one in machine.shortages())
 
 
 def test_what_may_be_had_is_taken() -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import resource
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from harness.processes import linux
 FILES = 1024  # open in one process: the tests' own, when a cluster's nodes have a hundred threads
 THREADS = 1200  # of all processes: a server may have one for each of a thousand connections; and other tests run beside it
 MEMORY = 2000  # MB of one process, hardly any of it ever touched: a thousand threads have stacks
+SPACE = 64  # MB for the disks of all nodes
 _LONGEST = 10.0  # seconds in which this machine connects to itself
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -31,6 +33,13 @@ def shortages() -> tuple[str, ...]:
             found.append(
                 f"one process may have {memory:.0f} MB of memory, and {MEMORY} are needed (ulimit {option})"
             )
+    temporary = tempfile.gettempdir()
+    disk = os.statvfs(temporary)
+    space = disk.f_bavail * disk.f_frsize / 1e6
+    if space < SPACE:
+        found.append(
+            f"{space:.0f} MB are left in {temporary}, and {SPACE} are needed (make room, or set TMPDIR)"
+        )
     threads = min(_room_of_user(), _room_of_container())
     if threads < THREADS:
         what = "ulimit -u, or the pids limit of the container"
