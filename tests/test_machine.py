@@ -53,6 +53,8 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not any("are left in" in one for one in machine.shortages())
     monkeypatch.setattr(machine, "SPACE", 10**9)
     assert any(f"MB are left in {tmp_path}, and 1000000000 are needed" in one for one in machine.shortages())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    assert "there is no place for temporary files" in " ".join(machine.shortages())
 
 
 def test_what_may_be_had_is_taken() -> None:

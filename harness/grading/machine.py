@@ -33,13 +33,7 @@ def shortages() -> tuple[str, ...]:
             found.append(
                 f"one process may have {memory:.0f} MB of memory, and {MEMORY} are needed (ulimit {option})"
             )
-    temporary = tempfile.gettempdir()
-    disk = os.statvfs(temporary)
-    space = disk.f_bavail * disk.f_frsize / 1e6
-    if space < SPACE:
-        found.append(
-            f"{space:.0f} MB are left in {temporary}, and {SPACE} are needed (make room, or set TMPDIR)"
-        )
+    found += _little_space()
     threads = min(_room_of_user(), _room_of_container())
     if threads < THREADS:
         what = "ulimit -u, or the pids limit of the container"
@@ -49,6 +43,18 @@ def shortages() -> tuple[str, ...]:
     if not _pidfds():
         found.append("the kernel has no pidfd_open: it is older than Linux 5.3, or a sandbox forbids it")
     return tuple(found)
+
+
+def _little_space() -> Iterator[str]:
+    try:
+        temporary = tempfile.gettempdir()
+        disk = os.statvfs(temporary)
+    except OSError:
+        yield "there is no place for temporary files (make room, or set TMPDIR)"
+        return
+    space = disk.f_bavail * disk.f_frsize / 1e6
+    if space < SPACE:
+        yield f"{space:.0f} MB are left in {temporary}, and {SPACE} are needed (make room, or set TMPDIR)"
 
 
 def _loopback() -> bool:
