@@ -212,7 +212,7 @@ def test_leases_are_renewed(cluster: Cluster) -> None:
         seen=f"{lease}, then {new}",
     )
     started = cell.server(new["primary"])
-    cluster.advance(1.0)  # it registers later than it sent its last heartbeat, of which a copy may still be on its way
+    cluster.advance(1.0)  # so that a late copy of its last heartbeat is old news
     started.register()
     last = cell.patiently("lease", cell.servers, handle=handle)
     expect(
