@@ -22,29 +22,28 @@ from harness.workspace import KIT
 SAYS = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
-resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), int(sys.argv[3])))
+limit = getattr(resource, sys.argv[2])
+resource.setrlimit(limit, (int(sys.argv[3]), int(sys.argv[4])))
 from harness.grading.machine import shortages
 print(*shortages(), sep="\\n")
-print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(resource.getrlimit(limit)[0])
 """
 
 
-def with_files(soft: int, hard: int) -> list[str]:
-    """What is said where so many files may be open, and how many may be afterwards."""
-    command = [sys.executable, "-c", SAYS, str(KIT), str(soft), str(hard)]
+def limited(name: str, soft: int, hard: int) -> list[str]:
+    """What is said where a resource has these bounds, and how much one may have of it afterwards."""
+    command = [sys.executable, "-c", SAYS, str(KIT), name, str(soft), str(hard)]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.split("\n")[:-1]
 
 
 def test_too_few_files_are_said() -> None:
-    *said, _ = with_files(256, 256)
+    *said, _ = limited("RLIMIT_NOFILE", 256, 256)
     assert "one process may have 256 files open, and 1024 are needed (ulimit -n)" in said
 
 
 @pytest.mark.parametrize(("name", "option"), [("RLIMIT_AS", "-v"), ("RLIMIT_DATA", "-d")])
 def test_too_little_memory_is_said(name: str, option: str) -> None:
-    says = SAYS.replace("RLIMIT_NOFILE", name, 1)
-    command = [sys.executable, "-c", says, str(KIT), str(10**9), str(10**9)]
-    said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    *said, _ = limited(name, 10**9, 10**9)
     assert f"one process may have 1000 MB of memory, and 2000 are needed (ulimit {option})" in said
 
 
@@ -58,7 +57,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_may_be_had_is_taken() -> None:
-    *said, soft = with_files(256, 1024)
+    *said, soft = limited("RLIMIT_NOFILE", 256, 1024)
     assert soft == "1024"
     assert not any("files" in one for one in said)
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from harness.grading import exports
-from harness.grading.machine import shortages
+from harness.grading.machine import TOO_SMALL, shortages
 from harness.grading.manifest import LabManifest, load_all
 from harness.grading.memory import recall, remember
 from harness.grading.plugin import Settings
@@ -23,8 +23,6 @@ from harness.grading.selection import labs_named, select
 from harness.grading.terminal import show_list, show_report
 from harness.grading.watch import changed, snapshot
 from harness.workspace import KIT, Workspace
-
-TOO_SMALL = "On this machine {}: tests that need it fail, whatever the code is."
 
 
 @dataclass(frozen=True)
@@ -128,8 +126,8 @@ def _failed(kit: Path, manifests: Sequence[LabManifest], workspace: Workspace) -
 def _renderers(json_file: str | None, junit_file: str | None) -> list[tuple[str, Callable[[Any], str]]]:
     if json_file is not None and json_file == junit_file:
         raise click.UsageError("--json and --junit name the same file")
-    chosen = ((json_file, exports.as_json), (junit_file, exports.as_junit))
-    return [(name, render) for name, render in chosen if name is not None]
+    files = ((json_file, exports.as_json), (junit_file, exports.as_junit))
+    return [(name, render) for name, render in files if name is not None]
 
 
 def chosen(kit: Kit, solution: bool, submission: str | None, reference: Sequence[str]) -> Workspace:

@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import click
 
 from harness.grading import exports
-from harness.grading.asked import TOO_SMALL, Asked, Kit, chosen, grade_labs
+from harness.grading.asked import Asked, Kit, chosen, grade_labs
 from harness.grading.hunt import hunt, replay
-from harness.grading.machine import shortages
+from harness.grading.machine import TOO_SMALL, shortages
 from harness.grading.manifest import ManifestError
 from harness.grading.measure import measure
 from harness.grading.seeds import random_seed
@@ -47,7 +47,7 @@ class _Labs(click.Group):
 def cli() -> None:
     """Grade the labs: what works, what does not, and where to read on.
 
-    Exit code 0: full points. 1: fewer. 2: wrong usage, or a fault of the harness.
+    Exit code 0: full points. 1: fewer. 2: wrong usage, a fault of the harness, or a machine too busy or too small.
     """
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.processes import linux
 
+TOO_SMALL = "On this machine {}: tests that need it fail, whatever the code is."
 FILES = 1024  # open in one process: the tests' own, when a cluster's nodes have a hundred threads
 THREADS = 1200  # of all processes: a server may have one for each of a thousand connections; and other tests run beside it
 MEMORY = 2000  # MB of one process, hardly any of it ever touched: a thousand threads have stacks
@@ -24,11 +25,11 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def shortages() -> tuple[str, ...]:
     """What is too little, a sentence each. What may be had for the asking is taken first."""
     found: list[str] = []
-    files = _taken(resource.RLIMIT_NOFILE)
+    files = linux.take_all(resource.RLIMIT_NOFILE)
     if files < FILES:
         found.append(f"one process may have {files:g} files open, and {FILES} are needed (ulimit -n)")
     for limit, option in ((resource.RLIMIT_AS, "-v"), (resource.RLIMIT_DATA, "-d")):
-        memory = _taken(limit) / 1e6
+        memory = linux.take_all(limit) / 1e6
         if memory < MEMORY:
             found.append(
                 f"one process may have {memory:.0f} MB of memory, and {MEMORY} are needed (ulimit {option})"
@@ -74,15 +75,8 @@ def _pidfds() -> bool:
     return True
 
 
-def _taken(limit: int) -> float:
-    """As much as is allowed at most, from now on."""
-    hard = resource.getrlimit(limit)[1]
-    resource.setrlimit(limit, (hard, hard))
-    return math.inf if hard == resource.RLIM_INFINITY else hard
-
-
 def _room_of_user() -> float:
-    most = _taken(resource.RLIMIT_NPROC)
+    most = linux.take_all(resource.RLIMIT_NPROC)
     user = os.geteuid()
     if user == 0 or most == math.inf:
         return math.inf  # the kernel bounds nobody who may bound others

@@ -25,8 +25,6 @@ def crowd(cluster: Cluster, node: str, size: int) -> Generator[list[RawConnectio
     port = cluster.port(node)
     if port is None:
         raise HarnessFault(f"{node} does not listen")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     peers: list[RawConnection] = []
     try:
         for number in range(1, size + 1):
@@ -39,4 +37,3 @@ def crowd(cluster: Cluster, node: str, size: int) -> Generator[list[RawConnectio
     finally:
         for peer in peers:
             peer.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

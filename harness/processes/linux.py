@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import signal
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PIDFD_SEND_SIGNAL, _PIDFD_OPEN = (
-    424,
-    434,
-)  # numbers of system calls, the same on every processor but MIPS and Alpha
+# Numbers of system calls, the same on every processor but MIPS and Alpha.
+_PIDFD_SEND_SIGNAL = 424
+_PIDFD_OPEN = 434
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -47,6 +47,13 @@ def bound(limit: int, most: int) -> None:
     hard = resource.getrlimit(limit)[1]
     most = most if hard == resource.RLIM_INFINITY else min(hard, most)
     resource.setrlimit(limit, (most, most))
+
+
+def take_all(limit: int) -> float:
+    """Allow this process and its children as much of a resource as they may have; how much that is."""
+    hard = resource.getrlimit(limit)[1]
+    resource.setrlimit(limit, (hard, hard))
+    return math.inf if hard == resource.RLIM_INFINITY else hard
 
 
 def children(pid: int | str = "self") -> list[int]:

@@ -205,8 +205,7 @@ def main(spec: NodeSpec, control: socket.socket, parent: int, prepared: bool) ->
     _redirect_output(spec.log)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     linux.bound(resource.RLIMIT_FSIZE, LARGEST_FILE)
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # a thousand connections must fit too
+    linux.take_all(resource.RLIMIT_NOFILE)  # a thousand connections must fit too
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     threading.stack_size(THREAD_STACK)
     os.chdir(spec.scratch)

@@ -133,12 +133,6 @@ class Threads:
         self._threads = [_Thread(f"{self._path}/{task}") for task in os.listdir(self._directory)]
 
 
-def make_room() -> None:
-    """Let this process have as many files open as it may: a cluster's nodes have a hundred threads."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _state(stat: bytes) -> int:
     """The letter behind the command's name, which stands in brackets and may hold brackets itself."""
     return stat.rpartition(b") ")[2][0]
