@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +62,13 @@ def test_a_change_while_somebody_reads_is_seen_by_him(
 
     monkeypatch.setattr(time, "monotonic", halting)
     assert page.now() == pytest.approx(expected, abs=0.5)
+
+
+def test_who_asks_after_the_end_gets_an_answer(page: TimePage) -> None:
+    page.set_rate(0.0)
+    page.advance(7.0)
+    before = page.now()
+    files = len(os.listdir("/proc/self/fd"))
+    page.close()
+    assert page.now() == before >= 7.0
+    assert len(os.listdir("/proc/self/fd")) == files - 1, "the page is still mapped"

@@ -44,7 +44,7 @@ class TimePage:
         try:
             if create:
                 os.ftruncate(fd, _SIZE)
-            self._map = mmap.mmap(fd, _SIZE)
+            self._map: mmap.mmap | bytearray = mmap.mmap(fd, _SIZE)
         finally:
             os.close(fd)
         self._write_lock = threading.Lock()
@@ -76,7 +76,8 @@ class TimePage:
             self._bump()
 
     def close(self) -> None:
-        self._map.close()
+        """Let go of the page, once nobody reads it at this moment. Time goes on for threads that ask later."""
+        self._map = bytearray(self._map)
 
     def _write(self, jump: float, rate: float | None) -> None:
         with self._write_lock:
