@@ -216,7 +216,11 @@ def test_a_machine_that_is_too_small_is_said_before_and_after(
     assert main(["lab01"], Kit(kit.root, "")) == 0, "full points are full points"
     assert "On this machine there is room for 7 more threads" in capfd.readouterr().out
     kit.lab("lab01", {"C": {"test_c": 5}}, "@claim('C claims')\ndef test_c(): assert False")
-    assert main(["lab01"], Kit(kit.root, "")) == 2
+    written = {kind: tmp_path / kind for kind in ("json", "junit")}
+    options = [text for kind, file in written.items() for text in (f"--{kind}", str(file))]
+    assert main(["lab01", *options], Kit(kit.root, "")) == 2
     shown = capfd.readouterr().out
     assert shown.index("On this machine there is room") < shown.index("Title of lab01")
+    for text in (file.read_text() for file in written.values()):
+        assert "there is room for 7 more threads" in text and "shortage" in text
     assert "These points may be too low, for on this machine there is room for 7 more threads." in shown

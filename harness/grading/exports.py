@@ -23,7 +23,7 @@ class ExportError(Exception):
 
 
 def as_json(report: Report) -> str:
-    """The report in the kit's own format, version 1."""
+    """The report in the kit's own format, version 1. `faults` and `shortages` say why the points may mean little."""
     whole = {
         "version": 1,
         "seed": report.seed,
@@ -31,6 +31,8 @@ def as_json(report: Report) -> str:
         "labs": [_lab(lab) for lab in report.labs],
         "score": report.score,
         "max_score": report.max_score,
+        "faults": [clean(one) for one in report.faults],
+        "shortages": list(report.shortages),
     }
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
@@ -48,7 +50,11 @@ def as_junit(report: Report) -> str:
             "score": lab.score,
             "max_score": lab.max_score,
         }
-        for name, value in facts.items():
+        doubts = [
+            *(("fault", clean(one)) for one in report.faults),
+            *(("shortage", one) for one in report.shortages),
+        ]
+        for name, value in (*facts.items(), *doubts):
             ET.SubElement(properties, "property", {"name": name, "value": str(value)})
         for result in lab.tests:
             _case(suite, result)
