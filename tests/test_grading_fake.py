@@ -140,4 +140,6 @@ def test_the_json_has_exactly_the_documented_shape(tmp_path: Path) -> None:
         ],
         "score": 5,
         "max_score": 5,
+        "faults": [],
+        "shortages": [],
     }
