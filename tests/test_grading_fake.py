@@ -24,7 +24,7 @@ _MAIN = (
 _HEAD = "import os, signal, time\nimport pytest\nfrom harness.grading import *\n"
 
 
-def _ordinary_signals() -> None:
+def ordinary_signals() -> None:
     """Whoever started these tests in the background may have had signals ignored, which is inherited."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -77,7 +77,7 @@ class FakeKit:
             check=False,
             cwd=cwd or self.root,
             env={**inherited, "COLUMNS": "100", **environment},
-            preexec_fn=_ordinary_signals,
+            preexec_fn=ordinary_signals,
         )
 
     def graded(self, *arguments: object, **environment: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from harness.failures import TooBusy
 from harness.patience import Deadline
 from tests.leftovers import left
+from tests.test_grading_fake import ordinary_signals
 
 KIT = Path(__file__).resolve().parent.parent
 LONG = ("test_table_stays_bounded", "test_a_thousand_connections")  # neither is over before it is interrupted
@@ -42,7 +43,12 @@ def test_ctrl_c_stops_two_tests_within_a_second_and_leaves_nothing(tmp_path: Pat
     environment = {**os.environ, "TMPDIR": str(scratch)}
     # A group of its own, all of which gets the signal, as from a terminal.
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=ordinary_signals,
     ) as child:
         try:
             until(lambda: len(list(scratch.rglob("output.txt"))) >= len(LONG), STARTED, "nodes of both tests")

@@ -27,7 +27,7 @@ from harness.grading.events import (
 from harness.grading.outcome import Outcome, Status
 from harness.grading.runner import MOST_AGAIN
 from harness.grading.score import Attempt
-from tests.test_grading_fake import FakeKit, results_of
+from tests.test_grading_fake import FakeKit, ordinary_signals, results_of
 
 
 @pytest.fixture
@@ -142,7 +142,10 @@ def test_a_signal_to_the_grader_ends_all_workers(kit: FakeKit, number: signal.Si
     place.mkdir()
     environment = {**os.environ, "PLACE": str(place)}
     with subprocess.Popen(
-        kit.command("lab01", "--jobs", 2), env=environment, stdout=subprocess.DEVNULL
+        kit.command("lab01", "--jobs", 2),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=ordinary_signals,
     ) as child:
         until(lambda: len(list(place.iterdir())) == 2, "the start of both tests")
         child.send_signal(number)
@@ -186,7 +189,9 @@ def test_watch_grades_again_when_a_file_is_saved(kit: FakeKit) -> None:
     shown = kit.root / "shown"
     with (
         shown.open("w") as file,
-        subprocess.Popen(kit.command("lab01", "--watch"), stdout=file, stderr=file) as child,
+        subprocess.Popen(
+            kit.command("lab01", "--watch"), stdout=file, stderr=file, preexec_fn=ordinary_signals
+        ) as child,
     ):
         until(lambda: "0 / 1" in shown.read_text(), "the first report")
         kit.tests("lab01", "def test_it(): pass")
