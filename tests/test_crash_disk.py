@@ -3,9 +3,9 @@ against a real disk. Whoever tests with an instrument has to know what it shows.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from harness.cluster import Cluster
 from harness.processes.crash_disk import AFTER, BEFORE, HALF, WHEN, CrashAt, CrashDisk
 from harness.workspace import Workspace
-from labkit.disk import Disk, OsDisk
+from labkit.disk import Disk, File, OsDisk
 
 CAPACITY = 1 << 20
 NAMES = ("a", "b", "c")
@@ -42,20 +42,26 @@ class Step:
 
     def do(self, disk: Disk) -> None:
         match self.what:
-            case "create":
-                disk.open(self.name, create=True)
             case "remove":
                 disk.remove(self.name)
             case "replace":
                 disk.replace(self.name, self.other)
-            case "append":
-                disk.open(self.name).append(self.data)
-            case "pwrite":
-                disk.open(self.name).pwrite(self.size, self.data)
-            case "truncate":
-                disk.open(self.name).truncate(self.size)
             case _:
-                disk.open(self.name).sync()
+                with closing(disk.open(self.name, create=self.what == "create")) as file:
+                    self._change(file)
+
+    def _change(self, file: File) -> None:
+        match self.what:
+            case "append":
+                file.append(self.data)
+            case "pwrite":
+                file.pwrite(self.size, self.data)
+            case "truncate":
+                file.truncate(self.size)
+            case "sync":
+                file.sync()
+            case _:
+                pass
 
 
 @dataclass
@@ -154,7 +160,11 @@ def steps(rng: random.Random, count: int) -> Iterator[Step]:
 
 
 def read(disk: Disk) -> dict[str, bytes]:
-    return {name: disk.open(name).pread(0, 1000) for name in disk.list()}
+    found: dict[str, bytes] = {}
+    for name in disk.list():
+        with closing(disk.open(name)) as file:
+            found[name] = file.pread(0, 1000)
+    return found
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -248,17 +258,27 @@ def test_it_refuses_what_a_real_disk_refuses(step: Step, tmp_path: Path) -> None
 def test_files_that_are_gone_are_not_kept_open(tmp_path: Path) -> None:
     disk = CrashDisk(tmp_path, CAPACITY)
     held = disk.open("log", create=True)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_below(tmp_path)
+    assert before == 1
     for _ in range(50):
         held = disk.open("new", create=True)
         disk.replace("new", "log")
         disk.open("new", create=True)
         disk.remove("new")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == before
     disk.remove("log")
     held.append(b"still open")
     held.sync()
     assert held.pread(0, 99) == b"still open"
+
+
+def open_below(directory: Path) -> int:
+    """How many files of a directory this process has open, removed ones too."""
+    links: list[str] = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            links.append(str(entry.readlink()))
+    return sum(link.startswith(str(directory)) for link in links)
 
 
 def test_a_full_disk_has_room_for_what_replaces_something(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ LIVES = 4
 _WATCHED = """
 import os, sys
 sys.path.insert(0, {kit!r})
-import datetime, logging, random, secrets, socket, tempfile, threading, time, uuid
+import datetime, inspect, logging, random, secrets, socket, tempfile, threading, time, uuid
 from harness.processes.purity import watch_import
 
 def noticed(what):
@@ -70,7 +70,7 @@ PURE = (
 
 @pytest.mark.parametrize("text", IMPURE)
 def test_whatever_may_differ_from_node_to_node_is_noticed(text: str) -> None:
-    assert watched(text) == IMPURE[text]
+    assert watched(text).lstrip("_") == IMPURE[text].lstrip("_")  # what Python 3.14 calls _io was io before
 
 
 @pytest.mark.parametrize("text", PURE)

@@ -53,10 +53,13 @@ _COMPUTING = frozenset(
 # Functions of other modules that are needed to define classes and to have locks.
 _ALLOWED = frozenset(
     {
+        ("_thread", "__enter__"),
+        ("_thread", "__exit__"),
         ("_thread", "allocate_lock"),
         ("_thread", "acquire"),
         ("_thread", "release"),
         ("posix", "fspath"),
+        ("sys", "_clear_type_descriptors"),  # a dataclass with slots
         ("sys", "_getframe"),
         ("sys", "_getframemodulename"),
         ("sys", "getrecursionlimit"),
