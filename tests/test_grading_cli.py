@@ -207,6 +207,8 @@ def test_no_arguments_show_the_help_and_exit_with_two(kit: FakeKit) -> None:
     assert kit.run("--help").returncode == 0
 
 
+# Python 3.12 and later warn of a fork beside threads, which tests before this one may have left.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_machine_that_is_too_small_is_said_before_and_after(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
