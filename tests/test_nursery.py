@@ -47,7 +47,7 @@ IMPURE = {
     "'HOME' in os.environ": "os.environ",
     "os.kill(os.getppid(), 9)": "posix.getppid",
     "os.fork()": "posix.fork",
-    "open('/dev/null')": "io.open",
+    "open('/dev/null')": "_io.open" if sys.version_info >= (3, 12) else "io.open",
     "print('something')": "builtins.print",
     "sys.stdout.write('something')": "_io.write",
     "os.pipe()": "posix.pipe",
@@ -70,7 +70,7 @@ PURE = (
 
 @pytest.mark.parametrize("text", IMPURE)
 def test_whatever_may_differ_from_node_to_node_is_noticed(text: str) -> None:
-    assert watched(text).lstrip("_") == IMPURE[text].lstrip("_")  # what Python 3.14 calls _io was io before
+    assert watched(text) == IMPURE[text]
 
 
 @pytest.mark.parametrize("text", PURE)
