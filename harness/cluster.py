@@ -69,6 +69,7 @@ class Cluster:
         self._proxy = Proxy(self.time)
         self.network = Network(self._proxy)
         self._quiet = Quiet(self.network, self._session, self.time, self.advance)
+        self.network.hopeless = self._quiet.hopeless
         self.crashes = 0
         self.closed = False
 
@@ -227,6 +228,10 @@ class Cluster:
         """Wait for what the nodes have to bring about: empty when it has come, else the end of a sentence that says
         how long it has not. See Quiet.await_event."""
         return self._quiet.await_event(wait, patience)
+
+    def comes(self, wait: Callable[[float], bool], patience: float) -> bool:
+        """Whether what nodes have to bring about comes while time passes as it does by itself. See Quiet.comes."""
+        return self._quiet.comes(wait, patience)
 
     def until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Poll until `condition()`; LabFailure saying `what` did not happen."""

@@ -6,6 +6,7 @@ threads that play nodes wait for what has not come (network/actors.py).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -90,7 +91,7 @@ class Quiet:
             time.sleep(0.001)
         return ended or over()  # it may have come to an end while we saw that all rest
 
-    def await_event(self, wait: Callable[[float], bool], patience: float) -> str:
+    def await_event(self, wait: Callable[[float], bool], patience: float, soon: float = SOON) -> str:
         """Return when `wait`, which waits for at most so many seconds of patience, has seen what it waits for: empty.
 
         Else how long that has not come, as the end of a sentence. Who hangs shall not cost all the patience: when everybody
@@ -98,7 +99,8 @@ class Quiet:
         time stands still, nothing can. A thread that does not drive the cluster just waits, and so does the one that does
         while another works beside it, which may be about to do something.
 
-        LabFailure if a node uses the processor for a large part of the patience.
+        `soon`: seconds of patience before anybody looks whether all sleep. LabFailure if a node uses the processor for a
+        large part of the patience.
         """
         deadline = Deadline(patience)
         driving = self._driver is threading.current_thread()
@@ -110,12 +112,28 @@ class Quiet:
                 watch.refuse_endless(max(self._session.effort_share * patience, self._session.most_effort))
             if deadline.passed():
                 return f" within {patience:g} s of real time"
-            if deadline.left > patience - SOON or not driving or self._actors.beside or not self.asleep():
+            if deadline.left > patience - soon or not driving or self._actors.beside or not self.asleep():
                 continue
             if (left := end - self._clock.now()) <= 0:
                 return "" if wait(LOOK) else NOTHING_HAPPENS
             self._advance(min(left, pace))
         return ""
+
+    def comes(self, wait: Callable[[float], bool], patience: float) -> bool:
+        """Whether `wait` sees within so much patience what it waits for, while time passes as it does by itself. On a
+        machine too busy to tell, TooBusy, unless nothing can bring it any more."""
+        try:
+            return wait(patience)
+        except TooBusy:
+            if not self.hopeless(wait):
+                raise
+            return False
+
+    def hopeless(self, wait: Callable[[float], bool]) -> bool:
+        """Whether nothing can bring any more what all patience has waited for: everybody sleeps, however time passes."""
+        with contextlib.suppress(TooBusy):
+            return self.await_event(wait, SOON, soon=0.0) == NOTHING_HAPPENS
+        return False
 
     def asleep(self) -> bool:
         """Whether all nodes wait for something at this moment."""

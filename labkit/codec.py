@@ -1,7 +1,7 @@
 """msgpack, made strict: the one serialisation on the wire and in logs.
 
 Exactly these values pass, in both directions: None, bool, int of 64 bits, float, str, bytes, list, dict
-with str keys; tuples are sent as lists. Everything else is a clear error rather than a surprise at the
+with str keys; plain tuples are sent as lists. Everything else is a clear error rather than a surprise at the
 other end. Nothing here ever builds more than its input could honestly hold.
 
 Two ways: `pack` and `unpack` for any value; a `Message` for a map whose keys and types are known.

@@ -40,6 +40,7 @@ class Case:
 CASES = [
     Case("raises", SERVER, READ, "        {}[7]\n", "lab03", STORED, ("cs1 answered read with handler_failed: KeyError: 7", "in read: {}[7]")),
     Case("stumbles", "02_gfs_master/gfs_master/files.py", CREATE, "            {}[7]\n", "lab02", "test_names", ("master answered create with handler_failed: KeyError: 7", "in create: {}[7]"), "hint"),
+    Case("bank", "01_rpc/rpc/bank.py", "            done = self._ledger.recall(client, number)\n", "            {}[7]\n", "lab01", "test_repeat_is_answered_as_the_first_time", ("bank answered transfer with handler_failed: KeyError: 7", "in _transfer: {}[7]"), "hint"),
     Case("exits", SERVER, READ, "        print('so long', flush=True)\n        import os; os._exit(3)\n", "lab03", STORED, ("cs1 ended by itself with exit code 3", "so long")),
     Case("crashes", SERVER, READ, "        import os; os.kill(os.getpid(), 11)\n", "lab03", STORED, ("cs1 died of SIGSEGV",)),
     Case("to do", SERVER, READ, "        raise NotImplementedError('lab 3 part A: bound it')\n", "lab03", STORED, ("not written yet", "lab 3 part A: bound it"), "does not serve"),

@@ -13,6 +13,8 @@ from typing import Any
 from harness.drivers.program import Commands, Packages
 from labkit import Context
 
+TORN = "the disk has written only a part of it"
+
 
 def start(context: Context, packages: Packages) -> Commands:
     """Serves a bank when the config has its opening balances under "opening"; "slow_sync": real seconds of a sync."""
@@ -62,7 +64,7 @@ class _OddFile:
             return write(data)
         self._disk.fails = False
         write(bytes(data)[: len(data) // 2])
-        raise OSError(errno.EIO, "the disk has written only a part of it")
+        raise OSError(errno.EIO, TORN)
 
     def sync(self) -> None:
         if self._disk.seconds:

@@ -17,6 +17,8 @@ class Network:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
         self.actors = Actors()
+        # Of a wait: whether nothing can bring any more what it has waited for in vain. The cluster knows.
+        self.hopeless: Callable[[Callable[[float], bool]], bool] = lambda wait: False
         self.injected = 0  # faults so far; what a When does is counted by whoever does it
         self._lock = threading.Lock()
         self._reading = threading.Lock()

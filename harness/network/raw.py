@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, cast
 
-from harness.failures import HarnessFault, LabFailure
-from harness.network.actors import Actors, poll_of
+from harness.failures import HarnessFault, LabFailure, TooBusy
+from harness.network.actors import poll_of
 from harness.network.frame import Decoder, encode
 from harness.network.network import Network
 from harness.patience import Deadline, longest
@@ -46,8 +46,8 @@ class RawPeer:
         proxy.introduce(name, token)
         self.name = name
         self._proxy = proxy
-        self._actors = network.actors
-        self._network = ProxiedNetwork(
+        self._network = network
+        self._connections = ProxiedNetwork(
             proxy.port, token, SystemClock(), lambda port: proxy.set_port(name, port)
         )
         self._listener: socket.socket | None = None
@@ -55,14 +55,14 @@ class RawPeer:
     def connect(self, node: str, patience: float = PATIENCE) -> RawConnection:
         """A connection to `node`."""
         try:
-            return RawConnection(self._network.connect(node, longest(patience)), node, self._actors)
+            return RawConnection(self._connections.connect(node, longest(patience)), node, self._network)
         except OSError as error:
             raise LabFailure(f"{node} takes no connections: {error}") from error
 
     def listen(self) -> None:
         """Be somebody others can connect to, from now on."""
         if self._listener is None:
-            self._listener = self._network.listen()
+            self._listener = self._connections.listen()
 
     def close(self) -> None:
         """Listen no more. Connections stay as they are."""
@@ -75,22 +75,22 @@ class RawPeer:
         """The next connection somebody made to this peer. `listen` first."""
         if self._listener is None:
             raise HarnessFault(f"{self.name} does not listen")
-        self._actors.await_readable(self._listener, Deadline(patience))
+        self._network.actors.await_readable(self._listener, Deadline(patience))
         self._listener.settimeout(longest(patience))
         try:
             sock, _ = self._listener.accept()
         except TimeoutError as error:
             raise LabFailure(f"nobody connected to {self.name} within {patience:g} s of real time") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return RawConnection(sock, "the other side", self._actors)
+        return RawConnection(sock, "the other side", self._network)
 
 
 class RawConnection:
     """Bytes and frames to and from `node`. Used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket, node: str, actors: Actors | None = None) -> None:
+    def __init__(self, sock: socket.socket, node: str, network: Network | None = None) -> None:
         self.node = node
-        self._actors = actors
+        self._network = network
         self._sock = sock
         self._decoder = Decoder()
         self._frames: deque[tuple[dict[str, Any], bytes]] = deque()
@@ -150,12 +150,7 @@ class RawConnection:
 
     def readable(self, seconds: float) -> bool:
         """Whether there is something to receive, if need be after so many seconds of patience."""
-        if self._frames:
-            return True
-        deadline = Deadline(seconds)
-        if self._actors is not None:
-            self._actors.await_readable(self._sock, deadline)
-        return bool(poll_of(self._sock.fileno()).poll(1000 * max(deadline.left, 0.0)))
+        return bool(self._frames) or self._arrived(seconds)
 
     def reply(self, xid: tuple[int, int], patience: float = PATIENCE) -> tuple[dict[str, Any], bytes]:
         """The next reply to `xid`; others are thrown away."""
@@ -205,13 +200,24 @@ class RawConnection:
     def _receive_some(self, deadline: Deadline) -> bytes | None:
         """Some bytes, b"" at the end of the stream, None when the deadline has passed."""
         try:
-            if self._actors is not None:
-                self._actors.await_readable(self._sock, deadline)
+            if self._network is not None:
+                self._network.actors.await_readable(self._sock, deadline)
             return deadline.receive(self._sock, CHUNK)
         except TimeoutError:
             return None
+        except TooBusy:
+            if self._network is None or not self._network.hopeless(self._arrived):
+                raise
+            return None
         except OSError:
             return b""
+
+    def _arrived(self, seconds: float) -> bool:
+        """Whether there are bytes to take, if need be after so many seconds of patience."""
+        deadline = Deadline(seconds)
+        if self._network is not None:
+            self._network.actors.await_readable(self._sock, deadline)
+        return bool(poll_of(self._sock.fileno()).poll(1000 * max(deadline.left, 0.0)))
 
 
 def code_of(reply: dict[str, Any]) -> Any:

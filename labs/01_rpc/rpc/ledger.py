@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """One decided transfer: who asked, what, and whether it was `done`. Its fields are the record on the disk."""
+    """One decided transfer: who asked, what, and whether it was `done`. A list of its fields is the record on the disk."""
 
     client: int
     number: int

@@ -26,7 +26,7 @@ class Queue:
     def ends(self, pending: Pending, wanted: object, what: str) -> None:
         """`pending` ends, with this result."""
         expect(
-            pending.wait(IMPATIENT),
+            self._cluster.comes(pending.wait, IMPATIENT),
             f"{what}: it waits for ever",
             expected=wanted,
             seen=f"nothing within {IMPATIENT:g} s of real time",

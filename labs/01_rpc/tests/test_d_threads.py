@@ -35,7 +35,7 @@ def test_slow_handler_delays_nobody(cluster: Cluster) -> None:
             quick = calls.begin("add", {"key": "quick"}, client=client, at_most_once=at_most_once)
             who = "another client" if client == "other" else "another thread of the same client"
             expect(
-                quick.wait(IMPATIENT),
+                cluster.comes(quick.wait, IMPATIENT),
                 f"a call of {who} had to wait for a slow handler",
                 expected="an answer while the slow handler still runs",
                 seen=f"none within {IMPATIENT:g} s of real time",
@@ -102,7 +102,7 @@ def test_nodes_call_each_other(cluster: Cluster) -> None:
         ]
         for call in pending:
             expect(
-                call.wait(IMPATIENT),
+                cluster.comes(call.wait, IMPATIENT),
                 "two nodes that call each other are stuck",
                 expected="an answer that has been from a to b and back, while b does the same",
                 seen=f"none within {IMPATIENT:g} s of real time",
@@ -135,7 +135,7 @@ def test_a_thousand_connections(cluster: Cluster) -> None:
             )
         call = calls.begin("add", {"key": "k"})
         expect(
-            call.wait(IMPATIENT) and value_of("add", cluster.result("client", call)) == 1,
+            cluster.comes(call.wait, IMPATIENT) and value_of("add", cluster.result("client", call)) == 1,
             f"with {len(peers)} idle connections open, another client's call went wrong",
             expected="an answer",
             seen=call.message,
@@ -153,17 +153,23 @@ def wait_for_ends(cluster: Cluster, node: str, before: tuple[int, int], when: st
     def now() -> tuple[int, int]:
         return threads(cluster, node), sockets(cluster, node)
 
-    deadline = Deadline(PATIENCE)
-    while (seen := now()) and (seen[0] > before[0] + 1 + kept or seen[1] > before[1]):
-        expect(
-            not deadline.passed(),
+    def ended(patience: float) -> bool:
+        deadline = Deadline(patience)
+        while (seen := now()) and (seen[0] > before[0] + 1 + kept or seen[1] > before[1]):
+            if deadline.passed():
+                return False
+            time.sleep(0.02)
+        return True
+
+    if not cluster.comes(ended, PATIENCE):
+        left = now()
+        raise LabFailure(
             f"something was left behind at {node} after {when}",
             expected=f"{before[0]} threads and {before[1]} sockets, as before"
             + (f", and perhaps {kept} threads kept for later" if kept else ""),
-            seen=f"{seen[0]} threads and {seen[1]} sockets, after {PATIENCE:g} s of real time",
+            seen=f"{left[0]} threads and {left[1]} sockets, after {PATIENCE:g} s of real time",
             why="what every connection leaves behind, however little, brings a server down in the end",
         )
-        time.sleep(0.02)
 
 
 @claim(
@@ -205,7 +211,7 @@ def test_rubbish_costs_its_sender_only(cluster: Cluster) -> None:
     cluster.call("server", "open_gate", name="g")
     call = calls.begin("add", {"key": "k"})
     expect(
-        call.wait(IMPATIENT) and value_of("add", cluster.result("client", call)) == 1,
+        cluster.comes(call.wait, IMPATIENT) and value_of("add", cluster.result("client", call)) == 1,
         "after other peers had sent rubbish, stopped in the middle of a frame, read no answers, or vanished, a call went wrong",
         expected="an answer",
         seen=call.message,
@@ -229,7 +235,7 @@ def test_stopping_leaves_nothing_behind(cluster: Cluster) -> None:
         calls.value("echo", client="other")  # its connection is idle afterwards
         cluster.call("other", "stop")
         expect(
-            under_way.wait(IMPATIENT),
+            cluster.comes(under_way.wait, IMPATIENT),
             "closing a client left a call waiting for its reply",
             expected="ConnectionLost at once",
             seen=f"no end within {IMPATIENT:g} s of real time",

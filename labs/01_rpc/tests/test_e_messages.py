@@ -168,7 +168,7 @@ def test_odd_transfers_are_refused(cluster: Cluster) -> None:
             f"the end of a transfer of {what}",
         )
         expect(
-            pending.wait(ENDED),
+            cluster.comes(pending.wait, ENDED),
             f"a client went on asking for a transfer of {what}",
             expected="BadArguments: the bank has answered, and will answer the same every time",
             seen=f"{ENDLESS} transmissions, and no end",

@@ -198,7 +198,7 @@ def test_creations_side_by_side(cluster: Cluster) -> None:
     for path in ("/d/g", "/d/h"):
         call = cell.begin("create", path=path)
         expect(
-            call.wait(10.0),
+            cluster.comes(call.wait, 10.0),
             "a creation waits for another one in the same directory",
             expected=f"{path} made although the first chunk of /d/f still waits for a chunkserver",
             seen="no answer for 10 s",

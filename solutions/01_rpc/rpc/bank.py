@@ -90,7 +90,8 @@ class BankClient:
     def transfer(self, source: str, target: str, amount: int) -> bool:
         """Move `amount`; whether it was done (False: `source` had too little). Happened once, or not at all.
 
-        Repeats without end while the bank is down or silent. Raises the RemoteError that the bank answered with;
+        Repeats without end while the bank is down or silent. Raises the RemoteError that the bank answered with: of one
+        that is not definite, such as HandlerFailed, only the bank's next life knows what became of the transfer.
         ConnectionLost after `close`.
         """
         # lab 1 part E: one number for all repeats; a CallFailed, definite or not, only means: again
