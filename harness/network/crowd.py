@@ -32,7 +32,7 @@ def crowd(cluster: Cluster, node: str, size: int) -> Generator[list[RawConnectio
                 sock = socket.create_connection(("127.0.0.1", port), 10)
             except OSError as error:
                 raise LabFailure(f"{node} did not take connection {number} of {size}: {error}") from error
-            peers.append(RawConnection(sock, node))
+            peers.append(RawConnection(sock, node, cluster.network))
         yield peers
     finally:
         for peer in peers:

@@ -30,7 +30,8 @@ SILENCE = 2 * 3600.0  # virtual seconds from crowd to crowd, twice the time for 
 
 def direct(cluster: Cluster) -> RawConnection:
     """A connection past the proxy, whose journal would hold all this."""
-    return RawConnection(socket.create_connection(("127.0.0.1", cluster.port("server") or 0)), "server")
+    sock = socket.create_connection(("127.0.0.1", cluster.port("server") or 0))
+    return RawConnection(sock, "server", cluster.network)
 
 
 @claim(
