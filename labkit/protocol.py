@@ -68,7 +68,7 @@ METHODS: tuple[Method, ...] = (
         "create",
         Role.MASTER,
         "client",
-        "Make an empty file. Paths are absolute, `/a/b`; the parent directory must exist, and `/` always does.",
+        "Make an empty file. [Paths](#paths) are absolute, `/a/b`; the parent directory must exist, and `/` always does.",
         "GFS §2.6.1, §4.1",
         args={"path": "str"},
         errors=("file_exists", "invalid_path", "no_such_file"),
@@ -88,7 +88,7 @@ METHODS: tuple[Method, ...] = (
         "client",
         "Give a file, or a directory with all below it, a hidden name of the master's choosing, which no `list` of "
         "another directory shows. Until `garbage_delay` has passed it can be read under that name, and `rename` brings it "
-        "back. Deleting it under the hidden name takes it away for good; then `hidden` is nil.",
+        "back. Deleting it under the hidden name takes it away for good, with all below it; then `hidden` is nil.",
         "GFS §4.4.1",
         args={"path": "str"},
         reply={"hidden": "str?"},

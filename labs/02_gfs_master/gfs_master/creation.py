@@ -35,9 +35,9 @@ class Creation:
         """The location of the chunk at `index`, made first when the file has exactly `index` chunks, and copied
         first when it was in a snapshot.
 
-        It is made on `limits.replicas` servers, on fewer when not more are alive or answer, at FIRST_VERSION.
-        NoReplica when nobody stores it; the file is as before then. Errors of Namespace; InvalidPath for what is
-        hidden; NoSuchChunk for a gap or a negative index.
+        It is made on `limits.replicas` servers, at FIRST_VERSION. Another takes the place of one that refuses or does
+        not answer: there are fewer only when no other is left to ask. NoReplica when nobody stores it; the file is as
+        before then. Errors of Namespace; InvalidPath for what is hidden; NoSuchChunk for a gap or a negative index.
         """
         raise NotImplementedError(
             "lab 2 part B: hold the path's lock; reserve, create, add; creating.discard whatever "

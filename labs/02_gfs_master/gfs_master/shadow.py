@@ -2,9 +2,10 @@
 
 It asks for the log's bytes from where it is, replays the whole records among them, and asks again. When that part
 of the log is gone the master sends its checkpoint instead, and then what follows; until all of it has come, the
-shadow shows what it knew before. What it is sent is durable at the master, so a shadow never shows what a crash takes back. It is no mirror: between two
-questions it is behind, and while the master is down it stays where it was and goes on answering. It
-changes nothing: `stat` and `list` are all it has. Where replicas are it does not know, as no log says that.
+shadow shows what it knew before. What it is sent is durable at the master, so a shadow never shows what a crash
+takes back. It is no mirror: between two questions it is behind, and while the master is down it stays where it was
+and goes on answering. It changes nothing: `stat` and `list` are all it has. Where replicas are it does not know, as
+no log says that.
 """
 
 from __future__ import annotations

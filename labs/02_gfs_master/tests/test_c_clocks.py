@@ -13,6 +13,7 @@ from labkit import Limits
 from labkit.errors import RemoteError
 
 LIMITS = Limits()
+LATE = 3 * STEP  # virtual seconds of silence that make no server count as dead
 
 
 @claim(
@@ -95,6 +96,35 @@ def test_clocks_jump(cluster: Cluster) -> None:
         primary.chunks[handle] = new["version"]
         primary.leases.clear()
         cell.report([primary])
+
+
+@claim(
+    "A grant that comes late is no longer than one that comes at once",
+    hint="`until` is the `sent` of the primary's last heartbeat plus limits.lease, whenever the grant is made",
+    read="labs/02_gfs_master/README.md#part-c-leases-and-versions",
+)
+def test_a_late_grant(cluster: Cluster) -> None:
+    cluster.set_rate(0.0)  # time passes by jumps only
+    cell = MasterCell(cluster)
+    handle = cell.chunk("/f")
+    cell.report(cell.servers)
+    cell.pass_time(LATE, [])
+    lease = cell.patiently("lease", cell.servers, handle=handle)
+    primary = cell.server(lease["primary"])
+    _, until, _ = primary.leases[handle]
+    said = [
+        float(frame.header["args"]["sent"])
+        for method in ("register", "heartbeat")
+        for frame in cluster.network.frames(method, "request", sender=primary.name)
+    ]
+    latest = max(said) + LIMITS.lease
+    expect(
+        until < latest + 0.001,
+        "a lease is counted from when it was granted",
+        expected=f"until at most {LIMITS.lease:g} s after the `sent` of the last heartbeat of {primary.name}",
+        seen=f"until {until - max(said):.1f} s after it; the grant came {cluster.now() - max(said):.1f} s after it",
+        why="the master counts from when it heard that heartbeat: it would take the lease for over while it runs",
+    )
 
 
 class SkewedChunkserver(StubChunkserver):

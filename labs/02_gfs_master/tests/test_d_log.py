@@ -248,6 +248,11 @@ def _follows(found: list[str], promised: list[str], unsure: list[str], what: str
     expect(
         not lost and not made_up,
         "the state after a crash is none that can follow from what was answered",
-        expected=f"{promised}, and perhaps {unsure} or not",
-        seen=f"{found} after {what}",
+        expected=f"{_short(promised)}, and perhaps {_short(unsure)} or not",
+        seen=f"{_short(found)} after {what}",
     )
+
+
+def _short(names: list[str]) -> list[str]:
+    """For people: what long names begin and end with."""
+    return [name if len(name) < 40 else f"{name[:3]}…{name[-6:]}" for name in names]

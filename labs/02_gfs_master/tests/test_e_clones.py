@@ -11,7 +11,7 @@ from harness.network.faults import Aim
 from harness.stubs.chunkserver import StubChunkserver
 from harness.stubs.master_cell import STEP, MasterCell
 from labkit import Limits
-from labkit.errors import StaleVersion
+from labkit.errors import RemoteError, ReplicaFailed, StaleVersion
 
 LIMITS = Limits()
 
@@ -36,11 +36,12 @@ def test_lost_replicas_are_replaced(cluster: Cluster) -> None:
     # However they were placed: of two servers that hold half of the replicas some chunk loses one at least.
     short = [handle for handle in handles if 0 < copies[handle] < 3]
     expect(bool(short), "12 chunks on five servers, and none on the first two", seen=str(holders))
-    spare = StubChunkserver(cluster, "cs6")
+    # With three, clones of three chunks could be made at once, none of which shares a server with another.
+    spares = [StubChunkserver(cluster, name) for name in ("cs6", "cs7", "cs8")]
     # Both are heard for the last time at one moment, and so die at one; only jumps pass time from here on.
     cluster.set_rate(0.0)
-    cell.report([*cell.servers, spare])
-    cell.servers = [*left, spare]
+    cell.report([*cell.servers, *spares])
+    cell.servers = [*left, *spares]
     hold = cluster.network.hold(Aim("clone_chunk", "request", times=None))
     cell.eventually(lambda: bool(hold.frames), "that a lost replica is cloned (clone_chunk)", cell.servers)
     cell.pass_time(STEP, cell.servers)
@@ -182,6 +183,64 @@ def test_a_clone_that_fails_costs_nothing(cluster: Cluster) -> None:
         lambda: cell.replicas("/f") == ["cs2", "cs3", "cs4"],
         "that a clone joins once they take the version over",
     )
+
+
+@claim(
+    "A server that refuses to make a clone final has no replica",
+    hint="look at the answer to clone_chunk: with an error, nothing says that the target has what its source has",
+    read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
+)
+def test_a_refused_clone(cluster: Cluster) -> None:
+    cell = MasterCell(cluster, servers=3)
+    handle = cell.chunk("/f")
+    fresh = StubChunkserver(cluster, "cs4")
+    cluster.set_rate(0.0)  # only jumps pass time
+    cell.report([*cell.servers, fresh])
+    cell.servers = [*cell.servers[1:], fresh]
+    others = cell.servers[:2]
+    for error in (ReplicaFailed("cs2 is out of reach"), StaleVersion("this is another version")):
+        refused = _refuse_final(fresh, error)
+        cell.eventually(
+            lambda refused=refused: bool(refused),
+            "that a clone at cs4 is made final (clone_chunk with final true)",
+        )
+        for _ in range(3):
+            cluster.await_quiet()
+            found = cell.ask("lookup", path="/f", index=0)
+            lease = cell.patiently("lease", cell.servers, handle=handle)
+            expect(
+                fresh.name not in (*found["replicas"], lease["primary"], *lease["secondaries"]),
+                "a server counts as having a replica that it has refused to make",
+                expected=f"nothing at cs4, which answered clone_chunk (final true) with {error.code}",
+                seen=f"replicas {found['replicas']}, lease {lease}",
+                why="clients would read there what is not there, and no mutation could succeed",
+            )
+            cell.pass_time(STEP, cell.servers)
+        expect(
+            all(handle in server.chunks for server in others),
+            "good replicas were deleted, since a clone of them was refused",
+            expected=f"chunk {handle} at cs2 and cs3",
+            seen=str({server.name: server.chunks for server in others}),
+        )
+    fresh.handlers["clone_chunk"] = fresh.clone_chunk
+    cell.eventually(
+        lambda: cell.replicas("/f") == ["cs2", "cs3", "cs4"],
+        "that a clone joins once cs4 makes it",
+    )
+
+
+def _refuse_final(server: StubChunkserver, error: RemoteError) -> list[int]:
+    """It answers so from now on to whoever wants a clone made final; at which versions somebody has."""
+    versions: list[int] = []
+
+    def clone(handle: int, version: int, source: str, final: bool) -> dict[str, Any]:
+        if final:
+            versions.append(version)
+            raise error
+        return server.clone_chunk(handle, version, source, final)
+
+    server.handlers["clone_chunk"] = clone
+    return versions
 
 
 def _refuse(handle: int, previous: int, version: int) -> dict[str, Any]:
