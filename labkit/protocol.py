@@ -179,8 +179,9 @@ METHODS: tuple[Method, ...] = (
         "register",
         Role.MASTER,
         "chunkserver",
-        "A chunkserver has started (or was told to report again): what it stores. `sent` is its own clock when "
-        "it sent this. Chunks it should drop (orphaned or stale) come back in `delete`.",
+        "A chunkserver has started (or was told to report again): what it stores, without what it has found "
+        "damaged. `sent` is its own clock when it sent this. Chunks it should drop (orphaned or stale) come back in "
+        "`delete`.",
         "GFS §2.6.2, §4.5",
         args={"name": "str", "sent": "float", "chunks": _STORED, "used": "int", "rack": "str"},
         reply={"delete": "[int]"},
@@ -250,7 +251,8 @@ METHODS: tuple[Method, ...] = (
         "master",
         "Be primary of a chunk at `version` until your own clock shows `until`: the `sent` of the last heartbeat "
         "the master had from you plus the lease time, so that a grant that comes late is no longer than "
-        "one that comes at once. `secondaries` are all other replicas of this version.",
+        "one that comes at once. Whatever `until` says, the grant holds no longer than the lease time from when it came: "
+        "it may be meant for the clock of a life before. `secondaries` are all other replicas of this version.",
         "GFS §3.1",
         args={"handle": "int", "version": "int", "until": "float", "secondaries": "[str]"},
         errors=("no_such_chunk", "stale_version"),
@@ -388,7 +390,7 @@ METHODS: tuple[Method, ...] = (
         "inventory",
         Role.CHUNKSERVER,
         "anyone",
-        "What this server stores.",
+        "What this server stores. A replica that it has found damaged is none: it is not listed.",
         "GFS §4.5",
         reply={"chunks": "[[handle: int, version: int, length: int]]"},
         at_most_once=False,
