@@ -106,10 +106,17 @@ class Primary:
 
     def _tell(self, mutation: Mutation, lease: Lease) -> None:
         failures: list[str] = []
-        for name in reversed(lease.secondaries):
+
+        def tell(name: str) -> None:
             try:
                 self._client.call(name, "apply", mutation.args(), policy=SHORT)
             except LabError as error:
                 failures.append(f"{name}: {error}")
+
+        threads = [threading.Thread(target=tell, args=[name]) for name in lease.secondaries]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         if failures:
             raise ReplicaFailed("; ".join(failures))
