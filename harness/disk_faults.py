@@ -17,8 +17,8 @@ def files_with(cluster: Cluster, node: str, mark: bytes) -> list[Path]:
     found = [path for path in sorted(cluster.nodes[node].disk.iterdir()) if mark in path.read_bytes()]
     if not found:
         raise LabFailure(
-            f"an acknowledged record is nowhere on the disk of {node}",
-            expected="a file with its bytes: write them as they are, checksums apart from them (GFS §5.2)",
+            f"an acknowledged record is nowhere on the disk of {node}, or was not synced",
+            expected="a file with its bytes: sync them before you answer, and write them as they are, checksums apart (GFS §5.2)",
         )
     return found
 
@@ -35,6 +35,11 @@ def flip_bit(path: Path, position: int, bit: int = 2) -> None:
 def cut_short(path: Path, size: int) -> None:
     """Leave only the first `size` bytes."""
     os.truncate(path, size)
+
+
+def moment(when: str, operation: int) -> str:
+    """Where `crash_at` strikes, in words: `half-way through disk operation 3`."""
+    return f"{'half-way through' if when == 'half' else when} disk operation {operation}"
 
 
 def lose(cluster: Cluster, node: str, path: Path) -> None:

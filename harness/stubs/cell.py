@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cluster import Cluster
+from harness.differences import difference
 from harness.failures import LabFailure, expect
 from harness.network.frame import REPLY
 from harness.patience import ORDINARY, Deadline
@@ -27,6 +28,7 @@ from labkit import Limits
 from labkit.errors import RemoteError
 
 SMALL = {"chunk_size": 4096, "block_size": 512}  # a record may have 1024 bytes
+SHOWN = 30  # bytes of data in a message
 LONGEST = 300.0  # virtual seconds a call may take
 
 
@@ -271,7 +273,7 @@ class Cell:
             found == data,
             f"{server} has lost acknowledged bytes {when}",
             expected=f"{_shown(data)} at offset {offset}",
-            seen=_shown(found) + ("" if len(found) == len(data) else f", {len(found)} of {len(data)} bytes"),
+            seen=_shown(found) if len(found) == len(data) <= SHOWN else difference(found, data),
         )
 
     # ---- time
@@ -335,7 +337,9 @@ def refused(codes: str | Sequence[str], call: Callable[[], Any], what: str, why:
             why=why,
         )
         return
-    raise LabFailure(f"{what} was not refused", expected=" or ".join(wanted), seen=repr(answer), why=why)
+    # A bare number is the offset of an append.
+    seen = f"acknowledged at offset {answer}" if isinstance(answer, int) else repr(answer)
+    raise LabFailure(f"{what} was not refused", expected=" or ".join(wanted), seen=seen, why=why)
 
 
 def accepted(call: Callable[[], object], message: str, *, expected: str) -> None:
@@ -347,4 +351,4 @@ def accepted(call: Callable[[], object], message: str, *, expected: str) -> None
 
 
 def _shown(data: bytes) -> str:
-    return repr(data) if len(data) <= 30 else f"{data[:30]!r}…"
+    return repr(data) if len(data) <= SHOWN else f"{data[:SHOWN]!r}…"

@@ -72,7 +72,9 @@ def right_or_refused(cell: Cell, chunk: Chunk, flipped: int, what: str) -> None:
         else "acknowledged bytes are missing, after an append behind damage",
         expected="corrupt",
         seen=f"{difference(found, RECORD)}; {what}",
-        why="the new checksum was computed from bytes that nobody had verified (GFS §5.2)",
+        why="the new checksum was computed from bytes that nobody had verified (GFS §5.2)"
+        if len(found) == len(RECORD)
+        else "a reader that is told fewer bytes takes them for the end of the replica",
     )
 
 

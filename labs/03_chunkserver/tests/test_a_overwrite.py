@@ -44,7 +44,7 @@ def test_an_overwrite_survives_every_crash(make_cluster: MakeCluster) -> None:
             except LabFailure:
                 cell.cluster.wait_dead("cs1")
             cell.cluster.restart("cs1")
-            crash = f"after a crash {when} disk operation {operation} of {points} of an overwrite"
+            crash = f"after a crash {disk_faults.moment(when, operation)} of {points} of an overwrite"
             old_or_new(cell, chunk, acknowledged, crash)
             cell.finish(cell.begin_apply("cs1", chunk, 4, OFFSET, cell.push(NEW), overwrite=True))
             old_or_new(cell, chunk, True, f"and the same overwrite once more, {crash}")
@@ -127,9 +127,13 @@ def test_an_overwrite_beside_damage(make_cluster: MakeCluster) -> None:
         else:
             expect(
                 found == record[flipped : flipped + 1],
-                f"damage at byte {flipped} is served as if it were right, after an overwrite beside it",
+                f"damage at byte {flipped} is served as if it were right, after an overwrite beside it"
+                if found
+                else f"byte {flipped}, which was damaged, is missing after an overwrite beside it: none is served",
                 expected="corrupt",
                 seen=f"{found!r} instead of {record[flipped : flipped + 1]!r}; "
                 f"an overwrite of bytes {offset} to {offset + length} was answered with {said}",
-                why="the new checksum was computed from bytes that nobody had verified (GFS §5.2)",
+                why="the new checksum was computed from bytes that nobody had verified (GFS §5.2)"
+                if found
+                else "a reader that is told fewer bytes takes them for the end of the replica",
             )

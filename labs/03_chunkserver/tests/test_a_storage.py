@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from harness import disk_faults
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
@@ -49,7 +50,7 @@ def test_acknowledged_bytes_survive(make_cluster: MakeCluster) -> None:
             except LabFailure:
                 cell.cluster.wait_dead("cs1")
             cell.cluster.restart("cs1")
-            crash = f"after a crash {when} disk operation {operation} of {points} of a mutation"
+            crash = f"after a crash {disk_faults.moment(when, operation)} of {points} of a mutation"
             for offset, data in promised:
                 cell.holds("cs1", chunk, offset, data, crash)
             # What the crash left behind the replica's end must not come through, nor stand in the way.
@@ -88,8 +89,8 @@ def test_flipped_bits(make_cluster: MakeCluster) -> None:
         holding = [path for path in cell.cluster.nodes["cs1"].disk.iterdir() if mark in path.read_bytes()]
         expect(
             holding,
-            "an acknowledged record is nowhere on the disk",
-            expected="a file with its bytes: write them as they are, checksums apart from them (GFS §5.2)",
+            "an acknowledged record is nowhere on the disk, or was not synced",
+            expected="a file with its bytes: sync them before you answer, and write them as they are, checksums apart (GFS §5.2)",
         )
         for path in holding:
             flip(path, path.read_bytes().index(mark) + 30)

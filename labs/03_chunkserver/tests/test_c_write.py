@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.cluster import Cluster
+from harness.differences import difference
 from harness.failures import LabFailure
 from harness.grading import claim, expect
 from harness.network.faults import Aim
@@ -81,7 +82,7 @@ def same_everywhere(cell: Cell, chunk: Chunk, whole: bytes, when: str) -> None:
             found == whole,
             f"{name} does not hold what the writes say {when}",
             expected=f"{len(whole)} bytes: {runs(whole)}",
-            seen=f"{len(found)} bytes: {runs(found)}",
+            seen=f"{difference(found, whole)}; {runs(found)}",
         )
 
 

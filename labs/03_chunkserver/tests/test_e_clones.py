@@ -62,7 +62,7 @@ def test_a_clone_is_whole(make_cluster: MakeCluster) -> None:
     for operation in range(1, points + 1):
         for when in ("before", "after"):
             cell.cluster.replace("cs2")
-            crash = f"after a crash {when} disk operation {operation} of {points} of a clone"
+            crash = f"after a crash {disk_faults.moment(when, operation)} of {points} of a clone"
             cell.cluster.crash_at("cs2", operation, when)
             try:
                 cell.clone("cs2", chunk, "cs1")

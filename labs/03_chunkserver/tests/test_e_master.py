@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness import disk_faults
 from harness.cluster import Cluster
 from harness.failures import LabFailure
 from harness.grading import claim, expect
@@ -127,7 +128,7 @@ def test_versions_are_durable(make_cluster: MakeCluster) -> None:
     for operation in range(1, points + 1):
         for when in ("before", "half", "after"):
             old, new = chunk.version, chunk.version + 1
-            crash = f"after a crash {when} disk operation {operation} of {points} of advance_version"
+            crash = f"after a crash {disk_faults.moment(when, operation)} of {points} of advance_version"
             cell.cluster.crash_at("cs1", operation, when)
             legal = {old, new}
             try:
