@@ -128,7 +128,9 @@ def make_explorer(
 
     def make(**options: Any) -> Explorer:
         base = Schedule(seed & 0xFFFFFFFF, **options)
-        made.append(Explorer(lambda drawn: Cluster(workspace, drawn, session=node_session), base))
+        made.append(
+            Explorer(lambda drawn: Cluster(workspace, drawn, session=node_session), base, workspace.options)
+        )
         return made[-1]
 
     yield make

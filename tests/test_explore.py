@@ -7,12 +7,13 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from harness.cluster import Cluster
-from harness.explore import Deed, Explorer, Schedule, Strike, Trial
+from harness.explore import Deed, Explorer, Schedule, Strike, Trial, report
 from harness.explore import shrink as shrinking
 from harness.explore.explorer import MANY, strikes_at
 from harness.explore.points import DiskStep, Message, Point, disk_steps
@@ -138,6 +139,17 @@ def test_one_node_dies_at_one_step_of_its_disk() -> None:
         disks = [point.node for point in points if isinstance(point, DiskStep)]
         assert len(set(disks)) == len(disks), schedule
         assert len(set(points)) == len(points), schedule
+
+
+def test_a_schedule_that_failed_is_replayed_on_the_same_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "KEPT", tmp_path)
+    trial = Trial(Schedule(5, (Strike(Deed.LOSS, POINTS[0]),)), LabFailure("it fails"))
+    (kept,) = report.told(trial, ["--reference", "lab01"]).message.split("replay ")[1:]
+    path, _, options = kept.partition(" ")
+    assert Schedule.from_json(Path(path).read_text()) == trial.schedule
+    assert options == "--reference lab01"
 
 
 def test_what_fails_is_made_as_small_as_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:

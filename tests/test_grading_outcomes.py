@@ -180,6 +180,19 @@ def test_what_is_not_written_is_grouped_and_friendly(report: dict[str, Any]) -> 
     assert results_of(report)["test_todo_one"]["message"].startswith("not written yet: lab 1 part B")
 
 
+def test_what_an_earlier_lab_lacks_is_said_first(tmp_path: Path) -> None:
+    kit = FakeKit(tmp_path)
+    code = """
+        @claim("A", read="labs/02_gfs_master/README.md#a")
+        def test_todo(): raise LabFailure("lab 1 part B: send the frame", kind=NOT_IMPLEMENTED)
+    """
+    kit.lab("lab02", {"A": {"test_todo": 2}}, code)
+    shown = kit.graded("lab02")["run"].stdout
+    assert "write lab01, or take the reference's" in shown
+    assert "python grader.py lab02 --reference lab01 --only A" in shown
+    assert "labs/02_gfs_master/README.md#a" not in shown
+
+
 def test_student_text_is_harmless_everywhere(report: dict[str, Any]) -> None:
     message = results_of(report)["test_nasty_text"]["message"]
     texts = [message, report["run"].stdout, report["junit"].read_text()]

@@ -39,10 +39,14 @@ class Coverage:
 
 
 class Explorer:
-    """Explores one implementation. `base` says the seed, the measures and the model of all its schedules."""
+    """Explores one implementation. `base` says the seed, the measures and the model of all its schedules; `options`, which
+    implementation, on the grader's command line."""
 
-    def __init__(self, make_cluster: Callable[[int], Cluster], base: Schedule) -> None:
+    def __init__(
+        self, make_cluster: Callable[[int], Cluster], base: Schedule, options: Sequence[str] = ()
+    ) -> None:
         self.base = base
+        self.options = options
         self.coverage = Coverage()
         self.rng = random.Random(base.seed)
         self._make_cluster = make_cluster

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.explore.explorer import Explorer
@@ -17,24 +17,24 @@ KEPT = KIT / ".labkit" / "schedules"
 
 def survives(explorer: Explorer, schedules: Iterable[Schedule]) -> None:
     """Try the schedules; LabFailure that says under which one the code under test failed, and how."""
-    raise_failure(explorer.run(schedules))
+    raise_failure(explorer.run(schedules), explorer.options)
 
 
-def raise_failure(trials: Iterable[Trial]) -> None:
+def raise_failure(trials: Iterable[Trial], options: Sequence[str]) -> None:
     """Raise the failure of the trial with the fewest strikes, if any failed."""
     failed = [trial for trial in trials if trial.failure is not None]
     if failed:
-        raise told(min(failed, key=lambda trial: len(trial.schedule.strikes)))
+        raise told(min(failed, key=lambda trial: len(trial.schedule.strikes)), options)
 
 
-def told(trial: Trial) -> LabFailure:
+def told(trial: Trial, options: Sequence[str]) -> LabFailure:
     """The failure of a trial, together with its schedule."""
     assert trial.failure is not None
     failure, schedule = trial.failure, trial.schedule
     kept = keep(schedule)
     after = f"{failure.message}, after: {schedule}" if schedule.strikes else failure.message
     if kept is not None and schedule.strikes:
-        after += f"\nthis schedule alone: python grader.py replay {kept}"
+        after += f"\nthis schedule alone: {' '.join(['python grader.py replay', str(kept), *options])}"
     failure.message = after
     return failure
 

@@ -29,6 +29,7 @@ _NEAR = ("nothing known looks quite like this; nearest", "and near")
 _RAISED = re.compile(r"^(\S+ line \d+, in .*)\n(?!\S+ line \d+, in )([\w.]+)", re.MULTILINE)
 # The end of what harness/restless.py says of a node that never rests: the function, in which it may be at any line.
 _BUSIEST = re.compile(r"(\S+) line \d+, (in \S+)$")
+_TO_WRITE = re.compile(r"\blab (\d) part [A-Z]\b")
 
 
 def show_report(console: Console, report: Report) -> None:
@@ -165,9 +166,20 @@ def _show_not_written(console: Console, results: Sequence[TestResult]) -> None:
         _show_row(console, f"part {first.test.part}", one_line(message))
         console.print(Text(f"{'':12}{_names(group)}", "dim"), soft_wrap=True)
     first = results[0]
-    if first.test.claim.read:
+    command = first.replay.split(" --only ")[0]
+    if earlier := _earlier_labs(results):
+        command += "".join(f" --reference {lab}" for lab in earlier)
+        _show_row(console, "first", f"write {' and '.join(earlier)}, or take the reference's, as below")
+    elif first.test.claim.read:
         _show_row(console, "begin", first.test.claim.read)
-    _show_row(console, "then run", f"{first.replay.split(' --only ')[0]} --only {first.test.part}")
+    _show_row(console, "then run", f"{command} --only {first.test.part}")
+
+
+def _earlier_labs(results: Sequence[TestResult]) -> list[str]:
+    """The labs before that of the tests in which something is to be written."""
+    messages = [result.outcome.message for result in results if result.outcome]
+    labs = {f"lab0{number}" for message in messages for number in _TO_WRITE.findall(message)}
+    return sorted(lab for lab in labs if lab < results[0].test.lab)
 
 
 def _show_end(console: Console, report: Report) -> None:

@@ -17,7 +17,7 @@ from labkit import Context
 
 
 class Writer:
-    """Writes. `patience` is in seconds, for each piece; `client_id` makes data ids unique."""
+    """Writes. `patience` is in seconds, for each piece; `client_id` makes data ids unique, if an Appender of the same client takes others."""
 
     def __init__(
         self,

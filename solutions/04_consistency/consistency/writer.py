@@ -22,7 +22,7 @@ from labkit.errors import LabError, NoSuchChunk, Unreachable
 
 
 class Writer:
-    """Writes. `patience` is in seconds, for each piece; `client_id` makes data ids unique."""
+    """Writes. `patience` is in seconds, for each piece; `client_id` makes data ids unique, if an Appender of the same client takes others."""
 
     def __init__(
         self,
