@@ -237,7 +237,7 @@ def test_a_record_in_doubt_stays_with_its_chunk(cluster: Cluster) -> None:
         not short,
         "an append was refused with chunk_full before the chunk was full on all replicas",
         expected="the rest of the chunk is padding on all of them, and then chunk_full",
-        seen=f"{', '.join(short)} ends before the chunk does",
+        seen=f"not full: {', '.join(short)}",
     )
     gfs.pass_time(gfs.limits.location_cache + 1)
     tries_again(gfs, unheard, 1)
