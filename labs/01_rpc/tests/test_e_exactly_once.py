@@ -8,6 +8,7 @@ from typing import Any
 from harness import patience
 from harness.calls import STEP, Calls
 from harness.cluster import Cluster
+from harness.disk_faults import moment
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.network.raw import RawConnection, RawPeer, code_of
@@ -71,9 +72,7 @@ def test_bank_survives_every_crash(cluster: Cluster) -> None:
         for when in WHEN:
             number = operation["number"]
             name = f"bank-{number}-{when}"
-            where = f"when killed {when} disk operation {number}, {operation['what']} of {operation['file']}"
-            if when == "half":
-                where = f"when killed half-way through disk operation {number}, {operation['what']} of {operation['file']}"
+            where = f"when killed {moment(when, number)}, {operation['what']} of {operation['file']}"
             crash_and_check(calls, name, (number, when), where)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.cluster import Cluster
+from harness.disk_faults import moment
 from harness.failures import LabFailure, expect
 from harness.fixtures import MakeCluster
 from harness.grading import claim
@@ -88,7 +89,7 @@ def test_handles_are_used_once(cluster: Cluster) -> None:
             expect(
                 where["handle"] not in seen,
                 "a handle was given out a second time",
-                expected=f"a handle that no chunkserver has heard of before the crash ({when} disk operation {operation})",
+                expected=f"a handle that no chunkserver has heard of before the crash ({moment(when, operation)})",
                 seen=f"handle {where['handle']} again",
                 why="two files would share the chunk",
             )

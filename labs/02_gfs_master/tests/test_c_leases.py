@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from harness.cluster import Cluster
+from harness.disk_faults import moment
 from harness.failures import LabFailure, expect
 from harness.grading import claim
 from harness.network.faults import Aim
@@ -59,7 +60,7 @@ def test_a_grant_raises_the_version(cluster: Cluster) -> None:
             expect(
                 again["version"] > max(granted),
                 "a version was granted twice",
-                expected=f"more than {max(granted)} after a crash {when} disk operation {operation}",
+                expected=f"more than {max(granted)} after a crash {moment(when, operation)}",
                 seen=repr(again),
                 why="replicas that missed a mutation could not be told from those that have it",
             )

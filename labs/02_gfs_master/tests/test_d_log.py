@@ -51,7 +51,7 @@ def test_durable_before_the_reply(cluster: Cluster) -> None:
                 not lost and not made_up,
                 "the state after a crash is none that can follow from what was answered",
                 expected=f"{promised}, and perhaps {path}, which was under way",
-                seen=f"{found} after a crash {when} disk operation {operation} of a create",
+                seen=f"{found} after a crash {disk_faults.moment(when, operation)} of a create",
             )
             if path in found and path not in promised:
                 promised.append(path)
