@@ -177,9 +177,8 @@ def _show_not_written(console: Console, results: Sequence[TestResult]) -> None:
 
 def _earlier_labs(results: Sequence[TestResult]) -> list[str]:
     """The labs before that of the tests in which something is to be written."""
-    messages = [result.outcome.message for result in results if result.outcome]
-    labs = {f"lab0{number}" for message in messages for number in _TO_WRITE.findall(message)}
-    return sorted(lab for lab in labs if lab < results[0].test.lab)
+    found = [_TO_WRITE.search(result.outcome.message) for result in results if result.outcome]
+    return sorted({lab for one in found if one and (lab := f"lab0{one[1]}") < results[0].test.lab})
 
 
 def _show_end(console: Console, report: Report) -> None:
