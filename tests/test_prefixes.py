@@ -39,8 +39,12 @@ def test_every_prefix_can_be_assembled(lab: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("lab", LABS)
 def test_needs_are_tests_and_functions_that_there_are(lab: str) -> None:
     manifest = load(KIT, lab)
-    known = {*functions(lab), *(part.part for part in manifest.parts)}
+    parts_of = {name: {mark.part for mark in marks} for name, marks in functions(lab).items()}
+    known = {*parts_of, *(part.part for part in manifest.parts)}
     for test, needs in read_plan(lab).needs.items():
         assert test in {one.name for one in manifest.tests}
         assert set(needs) <= known, set(needs) - known
-        assert len({is_part(one) for one in needs}) == 1, f"{test}: a part, or functions"
+        parts = [one for one in needs if is_part(one)]
+        assert len(parts) <= 1, f"{test}: the latest part says it"
+        for name in set(needs).difference(parts):
+            assert max(parts_of[name]) > max(parts, default=""), f"{test}: {name} is in {parts[0]}"

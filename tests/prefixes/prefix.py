@@ -3,7 +3,7 @@
 Written are all functions of these parts, as the reference has them, and all private helpers; those of later parts raise
 NotImplementedError as in the starter, and the labs before are the reference. `tests/prefixes/<lab>.toml`:
 
-    [needs]                                 # for a graded test, what it needs of later parts: functions, or all up to a part
+    [needs]                                 # for a graded test, what it needs of later parts: functions, all up to a part, or both
     test_read_across_chunks = ["records.encode", "appender.append"]
     test_many_files = ["F"]
     [[change]]                              # a function that grows from part to part: what it is before this part
