@@ -142,7 +142,9 @@ class _Likeness:
         tests = self._shared(theirs.keys(), said.keys(), self._tests)
         if tests < _SAME_TESTS:
             return 0.0
-        spoken = sum(self._shared(theirs[test], said[test], self._words) for test in common) / len(common)
+        spoken = math.fsum(self._shared(theirs[test], said[test], self._words) for test in common) / len(
+            common
+        )
         if len(ran) == 1:
             return spoken
         return (tests + spoken) / 2 if spoken >= _SAME_WORDS else 0.0
@@ -151,6 +153,9 @@ class _Likeness:
         """How much of what there is here or there is in both; what is rare counts most."""
 
         def weight(items: Set[str]) -> float:
-            return sum(math.log((self._known + 1) / max(1, known.get(item, 0))) + _LEAST for item in items)
+            # Exact: in whatever order a set has its items, the same likeness comes of it.
+            return math.fsum(
+                math.log((self._known + 1) / max(1, known.get(item, 0))) + _LEAST for item in items
+            )
 
         return weight(these & those) / (weight(these | those) or 1.0)
