@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
-from harness import disk_faults
-from harness.cluster import Cluster
 from harness.differences import difference
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Cell, Chunk, refused
+from harness.stubs.damage import damage, served
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 RECORD = bytes(range(65, 91)) * 30  # 780 bytes: a block of 512, and 268 of the next
 # (where in the last block a bit flips, how much is appended): it stays in the block, fills it, and reaches beyond
 APPENDS = (512, 40), (650, 244), (779, 600)
-WRONG = ("corrupt", "no_such_chunk")
 
 
 @claim(
@@ -30,7 +26,7 @@ def test_an_append_behind_damage(make_cluster: MakeCluster) -> None:
     for running, (flipped, length) in itertools.product((False, True), APPENDS):
         chunk = cell.bare_chunk()
         cell.mutate("cs1", chunk, 1, 0, RECORD)
-        damage(cell, flipped, running=running)
+        damage(cell, "cs1", RECORD, flipped, running=running)
         data_id = cell.push(b"n" * length)
         said = "done"
         try:
@@ -43,27 +39,10 @@ def test_an_append_behind_damage(make_cluster: MakeCluster) -> None:
         right_or_refused(cell, chunk, flipped, f"{what}, and the server restarted")
 
 
-def damage(cell: Cell, position: int, *, running: bool = False) -> None:
-    """Flip a bit of the newest RECORD's byte at `position`, while the server runs or is down."""
-    if not running:
-        cell.cluster.crash("cs1")
-    for path in disk_faults.files_with(cell.cluster, "cs1", RECORD):
-        disk_faults.flip_bit(path, path.read_bytes().rindex(RECORD) + position)
-    if not running:
-        cell.cluster.start("cs1")
-
-
 def right_or_refused(cell: Cell, chunk: Chunk, flipped: int, what: str) -> None:
     """LabFailure unless the record is refused as damaged, or comes as it was, from memory as it were."""
-    try:
-        found = cell.read("cs1", chunk, 0, len(RECORD))
-    except RemoteError as error:
-        expect(
-            error.code in WRONG,
-            "a damaged replica is refused for another reason",
-            expected=" or ".join(WRONG),
-            seen=f"{error}; {what}",
-        )
+    found = served(cell, "cs1", chunk, len(RECORD), what)
+    if found is None:
         return
     expect(
         found == RECORD,
@@ -88,7 +67,7 @@ def test_damage_is_not_listed(make_cluster: MakeCluster) -> None:
     healthy, broken = cell.bare_chunk(), cell.bare_chunk()
     cell.mutate("cs1", healthy, 1, 0, b"a healthy chunk")
     cell.mutate("cs1", broken, 1, 0, RECORD)
-    damage(cell, 100)
+    damage(cell, "cs1", RECORD, 100)
     refused(
         "corrupt", lambda: cell.read("cs1", broken, 0, len(RECORD)), "a read of a block with a flipped bit"
     )

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 from harness import disk_faults
-from harness.cluster import Cluster
+from harness.differences import difference
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Cell, Chunk, refused
+from harness.stubs.damage import WRONG, damage, served
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
-
-WRONG = ("corrupt", "no_such_chunk")
 
 
 @claim(
@@ -40,7 +37,14 @@ def test_a_file_that_is_short_or_gone(make_cluster: MakeCluster) -> None:
         if not running:
             cell.cluster.start("cs1")
         what = f"the file with its bytes was {how} while the server was {'running' if running else 'down'}"
-        if right_or_refused(cell, chunk, record, what):
+        found = served(cell, "cs1", chunk, len(record), what)
+        if found is not None:  # from memory, as it were
+            expect(
+                found == record,
+                "a damaged replica was served",
+                expected="corrupt",
+                seen=f"{difference(found, record)}; {what}",
+            )
             continue
         cell.holds("cs1", healthy, 0, b"a healthy chunk", f"although only another chunk is damaged: {what}")
         cell.heartbeats()
@@ -53,27 +57,6 @@ def test_a_file_that_is_short_or_gone(make_cluster: MakeCluster) -> None:
             seen=f"damaged: {list(last.damaged)}, chunks: {sorted(last.chunks)}; {what}",
             why="the master makes a new replica only when it knows that one is lost (GFS §5.2)",
         )
-
-
-def right_or_refused(cell: Cell, chunk: Chunk, record: bytes, what: str) -> bool:
-    """Whether the right bytes came, from memory as it were; LabFailure when it is neither."""
-    try:
-        found = cell.read("cs1", chunk, 0, len(record))
-    except RemoteError as error:
-        expect(
-            error.code in WRONG,
-            "a damaged replica is refused for another reason",
-            expected=" or ".join(WRONG),
-            seen=f"{error}; {what}",
-        )
-        return False
-    expect(
-        found == record,
-        "a damaged replica was served",
-        expected="corrupt",
-        seen=f"{len(found)} bytes, {found[-20:]!r} at the end; {what}",
-    )
-    return True
 
 
 @claim(
@@ -119,10 +102,7 @@ def test_nothing_wrong_is_copied_on(make_cluster: MakeCluster) -> None:
     chunk = cell.bare_chunk("cs1")
     record = b"sphinx of black quartz, judge my vow " * 25
     cell.mutate("cs1", chunk, 1, 0, record)
-    cell.cluster.crash("cs1")
-    for path in disk_faults.files_with(cell.cluster, "cs1", record):
-        disk_faults.flip_bit(path, path.read_bytes().index(record) + 700)
-    cell.cluster.start("cs1")
+    damage(cell, "cs1", record, 700)
     copy = cell.new_handle()
     refused(
         WRONG,

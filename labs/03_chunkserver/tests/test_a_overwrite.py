@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from harness import disk_faults
-from harness.cluster import Cluster
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Cell, Chunk
+from harness.stubs.damage import damage
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 OLD = b"old " * 250, b"rest" * 50  # 1200 bytes: two blocks of 512, and a part of the third
 WHOLE = b"".join(OLD)
@@ -105,10 +102,7 @@ def test_an_overwrite_beside_damage(make_cluster: MakeCluster) -> None:
     for flipped, offset, length in ((10, 200, 400), (700, 100, 500), (520, 0, 514)):
         chunk = cell.bare_chunk()
         cell.mutate("cs1", chunk, 1, 0, record)
-        cell.cluster.crash("cs1")
-        for path in disk_faults.files_with(cell.cluster, "cs1", record):
-            disk_faults.flip_bit(path, path.read_bytes().rindex(record) + flipped)
-        cell.cluster.start("cs1")
+        damage(cell, "cs1", record, flipped)
         data_id = cell.push(b"n" * length)
         said = "done"
         try:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from harness.cluster import Cluster
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim, Slow
 from harness.network.frame import Frame
 from harness.stubs.cell import Call, Cell, refused
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 LARGE = {"chunk_size": 1 << 20, "block_size": 4096}  # data may have 256 KB
 PIECE = 16 * 1024

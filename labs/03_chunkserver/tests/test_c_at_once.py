@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from harness.cluster import Cluster
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.stubs.cell import Cell, accepted
-
-MakeCluster = Callable[..., Cluster]
 
 
 @claim(

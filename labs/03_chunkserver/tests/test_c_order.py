@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
-from harness.cluster import Cluster
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.network.frame import Frame
 from harness.stubs.cell import Call, Cell, Chunk, refused
 from harness.stubs.peer import ScriptedPeer
 from labkit.errors import Corrupt, HandlerFailed, OutOfOrder, RemoteError, StaleVersion, UnknownData
-
-MakeCluster = Callable[..., Cluster]
 
 WAITS = 0.1  # real seconds: all that a correct secondary does meanwhile is wait, a wrong one has long applied
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from harness.cluster import Cluster
 from harness.differences import difference
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.stubs.cell import Cell, Chunk, refused
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 WAITS = 0.1  # real seconds in which the other writes may come as far as they come
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from harness.cluster import Cluster
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.network.frame import Frame
 from harness.stubs.cell import Cell
 from harness.stubs.record_file import RecordFile
-
-MakeCluster = Callable[..., Cluster]
 
 WRITERS, RECORDS = 3, 8
 EVERY = 4  # the mutation with every fourth serial number never comes to one secondary

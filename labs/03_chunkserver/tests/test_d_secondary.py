@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from harness.cluster import Cluster
 from harness.differences import difference
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Cell, Chunk
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 KEPT = b"acknowledged " * 50  # 650 bytes: the second block of 512 begins in it
 FAILED = b"the rest of an append that failed elsewhere " * 20  # 880 bytes: it ends in the third

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from harness import disk_faults
-from harness.cluster import Cluster
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Cell, Chunk, refused
 from harness.stubs.peer import ScriptedPeer
 from labkit.checksum import crc32c
-
-MakeCluster = Callable[..., Cluster]
 
 
 @claim(

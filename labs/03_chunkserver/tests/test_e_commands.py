@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from harness.cluster import Cluster
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.stubs.cell import Cell, Chunk, accepted, refused
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 SHORT = 20.0  # seconds of a lease that is shorter than others
 LONGEST = 60  # seconds in which a heartbeat comes

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
-from harness.cluster import Cluster
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.network.faults import Aim
 from harness.stubs.cell import Cell, Chunk, refused
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 AHEAD = 5000.0  # seconds by which a clock is ahead of all others
 ROUNDING = 1e-6  # seconds; while time stands still, one moment is told as two numbers that differ in their last digits

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from harness import disk_faults
-from harness.cluster import Cluster
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Cell
-
-MakeCluster = Callable[..., Cluster]
 
 PERIODS = 4  # of heartbeats that are counted
 FEWEST, MOST = 2, 10  # heartbeats in that time: some may have to be sent at once

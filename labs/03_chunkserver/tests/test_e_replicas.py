@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
-from harness.cluster import Cluster
 from harness.failures import LabFailure
+from harness.fixtures import MakeCluster
 from harness.grading import claim, expect
 from harness.stubs.cell import Call, Cell, Chunk, refused
 from labkit.errors import RemoteError
-
-MakeCluster = Callable[..., Cluster]
 
 ROOMY = {"chunk_size": 256 * 1024, "block_size": 512}
 PREPARED = 40  # records before the clone is begun
