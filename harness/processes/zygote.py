@@ -36,6 +36,7 @@ from typing import Any, cast
 
 from harness.processes import imports, linux, node
 from harness.processes.output import BoundedOutput
+from harness.processes.places import describe
 from harness.processes.purity import watch_import
 from labkit import codec
 
@@ -102,6 +103,7 @@ def main(socket_fd: int, session: str, kit: str) -> None:
     imports.hide_kit(kit)
     for module in LIKELY:
         import_module(module)
+    describe(OSError(), {})  # some of what that needs is imported only now, and a node may be out of files then
     try:
         _serve(sock, prepared=False)
     finally:
