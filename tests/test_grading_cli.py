@@ -148,7 +148,7 @@ def test_implementations_are_named_and_replayed(kit: FakeKit, tmp_path: Path) ->
     assert report["implementation"] == f"submission {submission} with reference lab01, lab02"
     replay = results_of(report)["test_other"]["replay"]
     options = f"--submission '{submission}' --reference lab01,lab02"
-    assert replay == f"python grader.py lab04 {options} --only test_other --seed 5"
+    assert replay == f"python3 grader.py lab04 {options} --only test_other --seed 5"
     assert results_of(report)["test_other"]["status"] == "failed"  # the submission has no chunkserver
 
 

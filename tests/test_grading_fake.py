@@ -133,7 +133,7 @@ def test_the_json_has_exactly_the_documented_shape(tmp_path: Path) -> None:
                         "attempts": 1,
                         "failures": 0,
                         "message": "",
-                        "replay": "python grader.py lab04 --solution --only test_yes --seed 1",
+                        "replay": "python3 grader.py lab04 --solution --only test_yes --seed 1",
                     }
                 ],
             }

@@ -144,7 +144,7 @@ def test_a_failure_teaches(report: dict[str, Any]) -> None:
     for text in ("Replies come once", "the reply came twice", "line one", "line two", "money"):
         assert text in shown
     assert "look at the table" in shown and "labs/01_rpc/README.md#c" in shown
-    assert "python grader.py lab01 --only test_lab_failure --seed 7" in shown
+    assert "python3 grader.py lab01 --only test_lab_failure --seed 7" in shown
 
 
 def test_a_plain_assert_says_what_and_where(report: dict[str, Any]) -> None:
@@ -189,7 +189,7 @@ def test_what_an_earlier_lab_lacks_is_said_first(tmp_path: Path) -> None:
     kit.lab("lab02", {"A": {"test_todo": 2}}, code)
     shown = kit.graded("lab02")["run"].stdout
     assert "write lab01, or take the reference's" in shown
-    assert "python grader.py lab02 --reference lab01 --only A" in shown
+    assert "python3 grader.py lab02 --reference lab01 --only A" in shown
     assert "labs/02_gfs_master/README.md#a" not in shown
 
 

@@ -47,7 +47,7 @@ def test_a_wrong_client_is_hunted_down(wrong: Path, tmp_path: Path) -> None:
     )
     assert code == 1, printed
     assert "A schedule of one fault failed; looking for a smaller one." in printed
-    assert f"replay python grader.py replay {kept} --submission {wrong}" in printed
+    assert f"replay python3 grader.py replay {kept} --submission {wrong}" in printed
     (strike,) = Schedule.from_json(kept.read_bytes()).strikes
     assert f"failed {strike}" in printed
 

@@ -22,7 +22,7 @@ def report(status: str, message: str = "", failures: int = 0) -> dict[str, objec
         "status": status,
         "message": message,
         "failures": failures,
-        "replay": "python grader.py lab02",
+        "replay": "python3 grader.py lab02",
     }
     return {"labs": [{"lab": "lab02", "tests": [test]}]}
 
@@ -34,7 +34,7 @@ def test_a_failure_is_false_and_a_starved_wait_is_not() -> None:
     soak.enter(report("error", f"{soak.BUSY}: 3 s of 20", 1), counts, True)
     (count,) = counts.values()
     assert (count.runs, count.loaded, count.false, count.busy) == (15, 10, 2, 1)
-    assert count.messages == ["the append guarantee does not hold\npython grader.py lab02"]
+    assert count.messages == ["the append guarantee does not hold\npython3 grader.py lab02"]
 
 
 def test_the_page_adds_up_and_names_every_graded_test(

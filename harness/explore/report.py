@@ -34,7 +34,7 @@ def told(trial: Trial, options: Sequence[str]) -> LabFailure:
     kept = keep(schedule)
     after = f"{failure.message}, after: {schedule}" if schedule.strikes else failure.message
     if kept is not None and schedule.strikes:
-        after += f"\nthis schedule alone: {' '.join(['python grader.py replay', str(kept), *options])}"
+        after += f"\nthis schedule alone: {' '.join(['python3 grader.py replay', str(kept), *options])}"
     failure.message = after
     return failure
 

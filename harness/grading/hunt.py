@@ -56,7 +56,7 @@ def hunt(workspace: Workspace, seed: int, minutes: float, out: Path | None) -> i
         kept = keep(failed.schedule, out)
         _explain(console, failed)
         if kept is not None:
-            words = ["python grader.py replay", str(kept), *workspace.options]
+            words = ["python3 grader.py replay", str(kept), *workspace.options]
             console.print(Text("  replay    ", "dim").append(" ".join(words), "default"), soft_wrap=True)
         return 1
 

@@ -131,7 +131,7 @@ class Replay:
 
     def command(self, test: GradedTest, seed: int) -> str:
         """A line for a shell."""
-        words = ["python", "grader.py", test.lab, *self.options, "--only", test.name, "--seed", str(seed)]
+        words = ["python3", "grader.py", test.lab, *self.options, "--only", test.name, "--seed", str(seed)]
         return shlex.join(words)
 
 

@@ -1,4 +1,4 @@
-"""Measurements a student reruns: `python grader.py measure lab01`. One module per lab, with one function:
+"""Measurements a student reruns: `python3 grader.py measure lab01`. One module per lab, with one function:
 
     def tables(run: Run) -> Iterator[Table]
 

@@ -2,7 +2,7 @@
 
 The scenario is always the same: two clients append side by side until the file needs a second chunk. A clean run lists its
 protocol points, that is every message and every change of a disk. Of strikes that differ in numbers only (which of the
-two secondaries, which of four pushes) the seed draws one; `python grader.py hunt lab04` tries the others.
+two secondaries, which of four pushes) the seed draws one; `python3 grader.py hunt lab04` tries the others.
 """
 
 from __future__ import annotations
