@@ -103,9 +103,8 @@ def main(socket_fd: int, session: str, kit: str) -> None:
     imports.hide_kit(kit)
     for module in LIKELY:
         import_module(module)
-    describe(
-        OSError(), {}
-    )  # some of what that needs is imported only now, and a node may be out of files then
+    # Some of what that needs Python imports only now, and a node may be out of files then.
+    describe(OSError(), {})
     try:
         _serve(sock, prepared=False)
     finally:
