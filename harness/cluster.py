@@ -24,6 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from pathlib import Path
 from typing import Any, cast
 
 from harness.failures import HarnessFault, LabFailure
@@ -134,14 +135,24 @@ class Cluster:
             self.crash(name)
         self.start(name)
 
-    def replace(self, name: str) -> None:
-        """Crash if it runs, then start under the same name with an empty disk."""
+    def replace(self, name: str, image: Path | None = None) -> None:
+        """Crash if it runs, then start under the same name with an empty disk, or with a copy of `image`."""
         node = self.nodes[name]
         if node.alive:
             self.crash(name)
         node.disks += 1
-        node.disk.mkdir()
+        if image is None:
+            node.disk.mkdir()
+        else:
+            shutil.copytree(image, node.disk)
         self.start(name)
+
+    def disk_image(self, name: str) -> Path:
+        """A copy of what is durable on a node's disk. It must be at rest, or the copy may be of no single moment."""
+        node = self.nodes[name]
+        image = node.directory / f"image{len(list(node.directory.glob('image*')))}"
+        shutil.copytree(node.disk, image)
+        return image
 
     def pause(self, name: str) -> None:
         self._running(name).signal(signal.SIGSTOP)
