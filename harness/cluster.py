@@ -23,8 +23,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from pathlib import Path
+from types import TracebackType
 from typing import Any, cast
 
 from harness.failures import HarnessFault, LabFailure
