@@ -181,7 +181,7 @@ METHODS: tuple[Method, ...] = (
         "chunkserver",
         "A chunkserver has started (or was told to report again): what it stores, without what it has found "
         "damaged. `sent` is its own clock when it sent this. Chunks it should drop (orphaned or stale) come back in "
-        "`delete`.",
+        "`delete`. It serves what is on its disk from the start, whether the master has answered yet or not.",
         "GFS §2.6.2, §4.5",
         args={"name": "str", "sent": "float", "chunks": _STORED, "used": "int", "rack": "str"},
         reply={"delete": "[int]"},
