@@ -313,6 +313,21 @@ def test_a_node_that_is_killed_keeps_what_it_synced_and_nothing_else() -> None:
         assert cluster.call("node", "read", name="f") == b"another disk"
 
 
+def test_an_old_image_of_a_disk_can_be_put_back_more_than_once() -> None:
+    with Cluster(Workspace({}, "none"), 1) as cluster:
+        cluster.add("node", "idle")
+        cluster.start("node")
+        cluster.call("node", "append", name="f", data=b"old")
+        cluster.call("node", "append", name="f", data=b", not durable", sync=False)
+        old = cluster.disk_image("node")
+        cluster.call("node", "append", name="f", data=b", new")
+        new = cluster.disk_image("node")
+        for image, left in ((old, b"old"), (new, b"old, not durable, new"), (old, b"old")):
+            cluster.replace("node", image)
+            assert cluster.call("node", "read", name="f") == left
+            cluster.call("node", "append", name="f", data=b", of this life")
+
+
 @pytest.mark.parametrize(("when", "left"), [(BEFORE, b"old"), (HALF, b"oldne"), (AFTER, b"oldnew!")])
 def test_a_node_dies_at_the_operation_it_is_told(when: str, left: bytes) -> None:
     with Cluster(Workspace({}, "none"), 1) as cluster:
