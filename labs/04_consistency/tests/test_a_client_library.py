@@ -244,6 +244,7 @@ def test_an_old_replica_is_passed_over(cluster: Cluster) -> None:
     )  # it knows the places and the version from now on
     (chunk,) = gfs.truth.chunks(LOG)
     wanted = gfs.truth.contents(LOG)[appended.value :]
+    cluster.set_rate(0.0)  # whatever the machine does meanwhile, nobody's patience ends
     gfs.note(f"{old} is back with the disk it had before the last append, and does not reach the master")
     cluster.network.add(Partition([old], [MASTER]))
     cluster.replace(old, image)
