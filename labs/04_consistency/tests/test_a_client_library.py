@@ -239,9 +239,8 @@ def test_an_old_replica_is_passed_over(cluster: Cluster) -> None:
     expect(
         appended.acknowledged, "an append under the second lease was not acknowledged", seen=appended.refused
     )
-    cluster.call(
-        "c2", "read", path=LOG, offset=0, length=1
-    )  # it knows the places and the version from now on
+    # From now on it knows the places and the version.
+    cluster.call("c2", "read", path=LOG, offset=0, length=1)
     (chunk,) = gfs.truth.chunks(LOG)
     wanted = gfs.truth.contents(LOG)[appended.value :]
     cluster.set_rate(0.0)  # whatever the machine does meanwhile, nobody's patience ends
