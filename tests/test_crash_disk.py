@@ -4,7 +4,7 @@ against a real disk. Whoever tests with an instrument has to know what it shows.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -297,45 +297,45 @@ def test_a_full_disk_has_room_for_what_replaces_something(tmp_path: Path) -> Non
     assert (file.size(), other.pread(0, 99)) == (0, b"1234567890")
 
 
-def test_a_node_that_is_killed_keeps_what_it_synced_and_nothing_else() -> None:
-    with Cluster(Workspace({}, "none"), 1) as cluster:
-        cluster.add("node", "idle")
-        cluster.start("node")
-        cluster.call("node", "append", name="f", data=b"synced")
-        cluster.call("node", "append", name="f", data=b", and not", sync=False)
-        cluster.call("node", "append", name="g", data=b"not", sync=False)
-        assert cluster.call("node", "read", name="f") == b"synced, and not"
-        cluster.restart("node")
-        assert cluster.call("node", "read", name="f") == b"synced"
-        assert cluster.call("node", "read", name="g") == b""
-        cluster.replace("node")
-        cluster.call("node", "append", name="f", data=b"another disk")
-        assert cluster.call("node", "read", name="f") == b"another disk"
+@pytest.fixture
+def cluster() -> Generator[Cluster]:
+    """With an idle node named node."""
+    with Cluster(Workspace({}, "none"), 1) as made:
+        made.add("node", "idle")
+        made.start("node")
+        yield made
 
 
-def test_an_old_image_of_a_disk_can_be_put_back_more_than_once() -> None:
-    with Cluster(Workspace({}, "none"), 1) as cluster:
-        cluster.add("node", "idle")
-        cluster.start("node")
-        cluster.call("node", "append", name="f", data=b"old")
-        cluster.call("node", "append", name="f", data=b", not durable", sync=False)
-        old = cluster.disk_image("node")
-        cluster.call("node", "append", name="f", data=b", new")
-        new = cluster.disk_image("node")
-        for image, left in ((old, b"old"), (new, b"old, not durable, new"), (old, b"old")):
-            cluster.replace("node", image)
-            assert cluster.call("node", "read", name="f") == left
-            cluster.call("node", "append", name="f", data=b", of this life")
+def test_a_node_that_is_killed_keeps_what_it_synced_and_nothing_else(cluster: Cluster) -> None:
+    cluster.call("node", "append", name="f", data=b"synced")
+    cluster.call("node", "append", name="f", data=b", and not", sync=False)
+    cluster.call("node", "append", name="g", data=b"not", sync=False)
+    assert cluster.call("node", "read", name="f") == b"synced, and not"
+    cluster.restart("node")
+    assert cluster.call("node", "read", name="f") == b"synced"
+    assert cluster.call("node", "read", name="g") == b""
+    cluster.replace("node")
+    cluster.call("node", "append", name="f", data=b"another disk")
+    assert cluster.call("node", "read", name="f") == b"another disk"
+
+
+def test_an_old_image_of_a_disk_can_be_put_back_more_than_once(cluster: Cluster) -> None:
+    cluster.call("node", "append", name="f", data=b"old")
+    cluster.call("node", "append", name="f", data=b", not durable", sync=False)
+    old = cluster.disk_image("node")
+    cluster.call("node", "append", name="f", data=b", new")
+    new = cluster.disk_image("node")
+    for image, left in ((old, b"old"), (new, b"old, not durable, new"), (old, b"old")):
+        cluster.replace("node", image)
+        assert cluster.call("node", "read", name="f") == left
+        cluster.call("node", "append", name="f", data=b", of this life")
 
 
 @pytest.mark.parametrize(("when", "left"), [(BEFORE, b"old"), (HALF, b"oldne"), (AFTER, b"oldnew!")])
-def test_a_node_dies_at_the_operation_it_is_told(when: str, left: bytes) -> None:
-    with Cluster(Workspace({}, "none"), 1) as cluster:
-        cluster.add("node", "idle")
-        cluster.start("node")
-        cluster.call("node", "append", name="f", data=b"old")
-        cluster.crash_at("node", 2, when)  # the append is the first, its sync the second
-        cluster.begin("node", "append", name="f", data=b"new!")
-        cluster.wait_dead("node")
-        cluster.start("node")
-        assert cluster.call("node", "read", name="f") == left
+def test_a_node_dies_at_the_operation_it_is_told(cluster: Cluster, when: str, left: bytes) -> None:
+    cluster.call("node", "append", name="f", data=b"old")
+    cluster.crash_at("node", 2, when)  # the append is the first, its sync the second
+    cluster.begin("node", "append", name="f", data=b"new!")
+    cluster.wait_dead("node")
+    cluster.start("node")
+    assert cluster.call("node", "read", name="f") == left

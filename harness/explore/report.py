@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,9 +35,14 @@ def told(trial: Trial, options: Sequence[str]) -> LabFailure:
     kept = keep(schedule)
     after = f"{failure.message}, after: {schedule}" if schedule.strikes else failure.message
     if kept is not None and schedule.strikes:
-        after += f"\nthis schedule alone: {' '.join(['python3 grader.py replay', str(kept), *options])}"
+        after += f"\nthis schedule alone: {replay_command(kept, options)}"
     failure.message = after
     return failure
+
+
+def replay_command(kept: Path, options: Sequence[str]) -> str:
+    """A line for a shell that runs a stored schedule again."""
+    return shlex.join(["python3", "grader.py", "replay", str(kept), *options])
 
 
 def keep(schedule: Schedule, path: Path | None = None) -> Path | None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from harness.cluster import Cluster
 from harness.explore import Deed, Explorer, Schedule, Trial
-from harness.explore.report import keep
+from harness.explore.report import keep, replay_command
 from harness.explore.schedule import REPLICAS
 from harness.explore.shrink import fails, shrink
 from harness.failures import LabFailure
@@ -56,8 +56,8 @@ def hunt(workspace: Workspace, seed: int, minutes: float, out: Path | None) -> i
         kept = keep(failed.schedule, out)
         _explain(console, failed)
         if kept is not None:
-            words = ["python3 grader.py replay", str(kept), *workspace.options]
-            console.print(Text("  replay    ", "dim").append(" ".join(words), "default"), soft_wrap=True)
+            command = replay_command(kept, workspace.options)
+            console.print(Text("  replay    ", "dim").append(command, "default"), soft_wrap=True)
         return 1
 
 
