@@ -4,7 +4,7 @@ against a real disk. Whoever tests with an instrument has to know what it shows.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest
 
 from harness.cluster import Cluster
 from harness.processes.crash_disk import AFTER, BEFORE, HALF, WHEN, CrashAt, CrashDisk
-from harness.workspace import Workspace
 from labkit.disk import Disk, File, OsDisk
 
 CAPACITY = 1 << 20
@@ -295,15 +294,6 @@ def test_a_full_disk_has_room_for_what_replaces_something(tmp_path: Path) -> Non
     file.truncate(0)
     other.append(b"567890")
     assert (file.size(), other.pread(0, 99)) == (0, b"1234567890")
-
-
-@pytest.fixture
-def cluster() -> Generator[Cluster]:
-    """With an idle node named node."""
-    with Cluster(Workspace({}, "none"), 1) as made:
-        made.add("node", "idle")
-        made.start("node")
-        yield made
 
 
 def test_a_node_that_is_killed_keeps_what_it_synced_and_nothing_else(cluster: Cluster) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,6 @@ from harness.network.faults import Slow
 from harness.network.faults.base import Fate
 from harness.network.frame import Frame
 from harness.network.raw import RawPeer
-from harness.workspace import Workspace
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with Cluster(Workspace({}, "none"), 1) as cluster:
-        cluster.add("node", "idle")
-        cluster.start("node")
-        yield cluster
 
 
 def sent(time: float, sender: str, receiver: str, size: int) -> Frame:
