@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.failures import BROKEN, NOT_IMPLEMENTED, LabFailure
+from harness.patience import ORDINARY, Deadline
 from harness.processes.linux import signal_name
 from harness.processes.session import NodeProcess
 
@@ -92,7 +93,8 @@ class Node:
                 witness=str(failure.get("traceback", "")) if kind != "NotImplementedError" else None,
                 kind=_kind(str(kind)),
             )
-        self.process.wait_gone(2)
+        if self.alive:  # its sockets close before it is gone
+            Deadline(ORDINARY).wait(self.process.exited)
         how = "was killed by the harness" if self.expected_to_die else _exit_words(self.process.exit_code())
         return LabFailure(f"{self.name} {how} {when}", witness=self._tail(), kind=BROKEN)
 

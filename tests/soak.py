@@ -5,8 +5,9 @@
     python -m tests.soak --load                    on a machine that others use, with slow phases and paused processes
     python -m tests.soak --record                  also adds the runs to docs/soak.md: a thousand take many sittings
 
-Prints a table and exits with 1 if a test of the reference ever failed. What ended for want of the processor (an
-`error` of kind busy) is counted apart: it says nothing about anybody, but it must stay rare to be worth anything.
+Prints a table and exits with 1 if a test of the reference ever failed; all that the grader said of it is kept in
+.labkit/false_failures.txt. What ended for want of the processor (an `error` of kind busy) is counted apart: it says
+nothing about anybody, but it must stay rare to be worth anything.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ HOGS = (8, 8, 40)  # for each core, in a slow phase
 MIGRATED = 0.05  # of all pauses
 HOG = "while os.getppid() =="  # however we end, it ends too
 RECORD = KIT / "docs" / "soak.md"
+KEPT = KIT / ".labkit" / "false_failures.txt"
 HEAD = """# How often the reference passed
 
 Written by `python -m tests.soak --record`, which adds its runs to what is here. Under load: both cores busy all the time,
@@ -80,12 +82,28 @@ def soak(lab: str, said: argparse.Namespace, counts: dict[str, Count]) -> None:
             if not results.exists():
                 sys.exit(f"the grader wrote no results:\n{ended.stdout.decode('utf-8', 'replace')}")
             report = json.loads(results.read_text(encoding="utf-8"))
+        before = _wrong(counts)
         enter(report, counts, said.load)
         if said.record:
             record(report, said.load)
         done += repeat
-        wrong = sum(one.false for one in counts.values())
+        wrong = _wrong(counts)
+        if wrong > before:
+            keep(ended.stdout.decode("utf-8", "replace"))
         print(f"{lab}: {done} of {runs} runs, {wrong} false failures", file=sys.stderr)
+
+
+def _wrong(counts: dict[str, Count]) -> int:
+    return sum(one.false for one in counts.values())
+
+
+def keep(told: str) -> None:
+    """All that a grader said of a false failure: here and in a file, since it may be the only one in a thousand runs."""
+    print(told, file=sys.stderr)
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a", encoding="utf-8") as file:
+        file.write(told)
+    print(f"kept in {KEPT}", file=sys.stderr)
 
 
 def enter(report: dict[str, object], counts: dict[str, Count], loaded: bool) -> None:
@@ -208,7 +226,7 @@ def show(counts: dict[str, Count]) -> int:
     for name, one in counts.items():
         for message in one.messages:
             print(f"\n{name}\n{message}")
-    runs, false = sum(one.runs for one in counts.values()), sum(one.false for one in counts.values())
+    runs, false = sum(one.runs for one in counts.values()), _wrong(counts)
     print(f"\n{runs} runs of {len(counts)} graded tests: {false} false failures")
     return false
 

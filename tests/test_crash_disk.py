@@ -4,6 +4,8 @@ against a real disk. Whoever tests with an instrument has to know what it shows.
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -280,6 +282,39 @@ def open_below(directory: Path) -> int:
     return sum(link.startswith(str(directory)) for link in links)
 
 
+def test_who_is_dying_already_is_not_told_that_it_will_not_die(tmp_path: Path) -> None:
+    dying, killed, answered = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Mortal):
+        def _die(self, when: str | None) -> None:
+            if when is not None:
+                dying.set()
+                killed.wait(10)
+            super()._die(when)
+
+    disk = Slow(tmp_path, CAPACITY)
+    file = disk.open("f", create=True)
+    assert disk.die_at(1, BEFORE) == 1
+
+    def write() -> None:
+        with suppress(Died):
+            file.append(b"a")
+
+    def spare() -> None:
+        disk.die_at(0, BEFORE)
+        answered.set()
+
+    threads = [threading.Thread(target=write), threading.Thread(target=spare)]
+    threads[0].start()
+    assert dying.wait(10)
+    threads[1].start()
+    assert not answered.wait(0.2)
+    killed.set()
+    assert answered.wait(10)
+    for thread in threads:
+        thread.join(10)
+
+
 def test_a_full_disk_has_room_for_what_replaces_something(tmp_path: Path) -> None:
     disk = CrashDisk(tmp_path, 10)
     file, other = disk.open("a", create=True), disk.open("b", create=True)
@@ -329,3 +364,24 @@ def test_a_node_dies_at_the_operation_it_is_told(cluster: Cluster, when: str, le
     cluster.wait_dead("node")
     cluster.start("node")
     assert cluster.call("node", "read", name="f") == left
+
+
+def test_a_node_may_take_its_time_to_die_of_an_operation(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = cluster.nodes["node"].process
+    assert process is not None
+    gone, waited = process.wait_gone, time.monotonic() + 2.5
+
+    def late(seconds: float) -> bool:
+        """As on a machine where a process that is killed does not get the processor to end with."""
+        time.sleep(min(seconds, max(0.0, waited - time.monotonic())))
+        return time.monotonic() >= waited and gone(seconds)
+
+    monkeypatch.setattr(process, "wait_gone", late)
+    cluster.crash_at("node", 1, BEFORE)
+    cluster.begin("node", "append", name="f", data=b"new")
+    assert gone(10)
+    process.gone = False  # its sockets are closed, and it is not gone
+    cluster.crash_at("node", 0, BEFORE)  # comes too late
+    assert not cluster.nodes["node"].alive

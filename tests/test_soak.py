@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import subprocess
 import sys
 import time
@@ -48,6 +50,24 @@ def test_the_page_adds_up_and_names_every_graded_test(
     names = soak.recorded()
     assert {name.split()[0] for name in names} == set(LABS)
     assert sum(one.runs for one in names.values()) == 10
+
+
+def test_all_that_was_said_of_a_false_failure_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kit" / "kept.txt"
+    monkeypatch.setattr(soak, "KEPT", kept)
+    outcomes = iter([report("passed"), report("failed", "no progress", 1), report("passed")])
+
+    def grader(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        outcome = next(outcomes)
+        Path(command[command.index("--json") + 1]).write_text(json.dumps(outcome), encoding="utf-8")
+        return subprocess.CompletedProcess(command, 0, f"witness of {outcome}\n".encode())
+
+    monkeypatch.setattr(soak.subprocess, "run", grader)
+    said = argparse.Namespace(runs=3 * soak.ROUND, jobs=0, only="", load=True, record=False)
+    soak.soak("lab02", said, {})
+    assert kept.read_text(encoding="utf-8") == f"witness of {report('failed', 'no progress', 1)}\n"
 
 
 def test_the_load_ends_with_the_process_that_made_it() -> None:

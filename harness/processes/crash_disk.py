@@ -49,7 +49,7 @@ class CrashDisk:
     def __init__(self, directory: Path, capacity: int, crash_at: CrashAt | None = None) -> None:
         self._directory = directory
         self._capacity = capacity
-        self.crash_at = crash_at
+        self._crash_at = crash_at
         self.operations: list[Operation] = []
         self._lock = threading.RLock()
         self._images: dict[str, _Image] = {}
@@ -97,6 +97,14 @@ class CrashDisk:
                 (self._directory / source).replace(self._directory / target)
                 self._images[target] = self._images.pop(source)
             self._die(when)
+
+    def die_at(self, operation: int, when: str) -> int:
+        """Die at the `operation`-th from now on, with 0 at none; how many there were. Whoever is dying already never
+        returns from here."""
+        with self._lock:
+            done = len(self.operations)
+            self._crash_at = CrashAt(done + operation, when)
+            return done
 
     def leave_room(self, free: int) -> None:
         """From now on the disk is full once `free` more bytes are on it."""
@@ -152,7 +160,7 @@ class CrashDisk:
         """Count an operation; how it is to crash, or None."""
         number = len(self.operations) + 1
         self.operations.append(Operation(number, what, name, size))
-        crash = self.crash_at
+        crash = self._crash_at
         return crash.when if crash is not None and crash.operation == number else None
 
     def _die(self, when: str | None) -> None:

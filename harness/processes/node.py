@@ -139,11 +139,8 @@ class Node:
                     listed = [dataclasses.asdict(one) for one in list(self._disk.operations)]
                     self._tell({"id": number, "value": listed})
                 case {"command": "harness.crash_at", "id": int(number), "args": args}:
-                    done = len(self._disk.operations)
-                    self._disk.crash_at = CrashAt(
-                        done + int(as_map(args)["operation"]), str(as_map(args)["when"])
-                    )
-                    self._tell({"id": number, "value": done})
+                    operation, when = int(as_map(args)["operation"]), str(as_map(args)["when"])
+                    self._tell({"id": number, "value": self._disk.die_at(operation, when)})
                 case {"command": "harness.busiest", "id": int(number)}:
                     self._tell({"id": number, "value": busiest(self._spec.roots)})
                 case {"command": "harness.standing", "id": int(number)}:
