@@ -93,6 +93,22 @@ def test_every_graded_test_catches_a_mutant(lab: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tries", "status", "failures", "problem"),
+    [
+        (1, "failed", 10, ""),
+        (1, "failed", 9, "test_x caught 'wrong' only 9 times of 10"),
+        (3, "failed", 9, ""),
+        (1, "passed", 0, "test_x did not catch 'wrong' but passed"),
+        (3, "passed", 0, "test_x did not catch 'wrong' but passed"),
+    ],
+)
+def test_a_mutant_has_to_be_caught_every_time(tries: int, status: str, failures: int, problem: str) -> None:
+    mutant = Mutant("wrong", "lab01", ("test_x",), (), tries=tries)
+    test = {"status": status, "failures": failures, "attempts": 10, "message": ""}
+    assert complaint(mutant, Graded({"test_x": test}, "")) == problem
+
+
+@pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         ("no such text", "x", "stands 0 times"),

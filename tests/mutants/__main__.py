@@ -5,6 +5,7 @@
     python -m tests.mutants --write            also docs/mutants.md, and the fingerprints for "looks like"
     python -m tests.mutants --lab lab01 --write         what they say of this lab
     python -m tests.mutants --write --results DIR      in several sittings: what DIR holds is not graded again
+    python -m tests.mutants --repeat 10        each with the tests that must catch it, ten times, which have to every time
     python -m tests.mutants --held-out         grades nothing: how good the fingerprints are for mutants left out of them
 
 Exit code 1 when a mutant is not caught by the tests that must catch it, or a graded test catches none.
@@ -46,6 +47,9 @@ def main() -> int:
     parser.add_argument("--lab", action="append", choices=list(LABS), help="only this lab")
     parser.add_argument("--only", default="", help="only mutants whose name holds this")
     parser.add_argument("--jobs", type=int, default=3, help="gradings side by side (3)")
+    parser.add_argument(
+        "--repeat", type=int, default=0, help="only the tests that must catch it, so many times"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/mutants.md and the fingerprints")
     parser.add_argument(
         "--held-out", action="store_true", help="judge the fingerprints that are there, and end"
@@ -61,37 +65,41 @@ def main() -> int:
         known = load_fingerprints()
         print(table(known) if known else "there are no fingerprints yet: --write makes them")
         return 0
-    if said.write and said.only:
-        parser.error("--write needs all mutants of a lab")
+    if said.write and (said.only or said.repeat):
+        parser.error("--write needs all mutants of a lab, and all its tests")
     paths = [path for path in mutants(said.lab or ()) if said.only in path.stem]
-    rows = grade_all(paths, said.jobs, said.results)
+    rows = grade_all(paths, said.jobs, said.results, said.repeat)
     problems = [problem for path, graded in rows if (problem := complaint(read_mutant(path), graded))]
     labs: list[str] = said.lab or list(LABS)
     sections = {lab: section(lab, [row for row in rows if row[0].parent.name == lab]) for lab in labs}
     print("\n".join(sections.values()))
-    if not said.only:
+    if not said.only and not said.repeat:
         problems += idle(rows, labs)
     for problem in problems:
         print(problem)
     if said.write and not problems:
         DOCUMENT.write_text(document({**written(), **sections}), encoding="utf-8")
         write_fingerprints(rows, labs)
-    print(table(fingerprints(rows)))
+    if not said.repeat:
+        print(table(fingerprints(rows)))
     print(f"{len(rows)} mutants, {len(problems)} problems")
     return 1 if problems else 0
 
 
-def grade_all(paths: list[Path], jobs: int, results: Path | None) -> list[Row]:
+def grade_all(paths: list[Path], jobs: int, results: Path | None, repeat: int) -> list[Row]:
+    """`repeat` 0: once, with the whole lab."""
+
     def one(path: Path) -> Row:
         kept = results / path.parent.name / f"{path.stem}.json" if results else None
         if kept and kept.is_file():
             return path, Graded(**json.loads(kept.read_text(encoding="utf-8")))
         with tempfile.TemporaryDirectory() as directory:
-            graded = grade_mutant(path, Path(directory), whole=True, jobs=1)
+            graded = grade_mutant(path, Path(directory), whole=not repeat, jobs=1, repeat=max(1, repeat))
         if kept and not graded.too_busy:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(asdict(graded)), encoding="utf-8")
-        print(f"{path.parent.name}/{path.stem}", file=sys.stderr)
+        problem = complaint(read_mutant(path), graded)
+        print(f"{path.parent.name}/{path.stem}" + (f": {problem}" if problem else ""), file=sys.stderr)
         return path, graded
 
     with ThreadPoolExecutor(jobs) as pool:

@@ -125,16 +125,19 @@ def reference(directory: Path) -> Path:
     return solutions
 
 
-def grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int = 2) -> Graded:
+def grade(
+    lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int = 2, repeat: int = 1
+) -> Graded:
     """Once more if the machine was too busy to tell."""
-    graded = _grade(lab, submission, only, results, jobs)
-    return _grade(lab, submission, only, results, jobs) if graded.too_busy else graded
+    graded = _grade(lab, submission, only, results, jobs, repeat)
+    return _grade(lab, submission, only, results, jobs, repeat) if graded.too_busy else graded
 
 
-def _grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int) -> Graded:
+def _grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs: int, repeat: int) -> Graded:
     command = [sys.executable, "-I", str(KIT / "grader.py"), lab, "--submission", str(submission)]
     command += [word for name in only for word in ("--only", name)] + ["--json", str(results), "-v"]
     command += ["--jobs", str(jobs), "--seed", SEED]  # whether a mutant is caught must not hang on a seed
+    command += ["--repeat", str(repeat)]
     done = subprocess.run(command, cwd=KIT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LONGEST)
     printed = done.stdout.decode("utf-8", "replace")
     assert results.is_file(), f"the grader wrote no results (exit code {done.returncode}):\n{printed}"
@@ -142,14 +145,17 @@ def _grade(lab: str, submission: Path, only: Sequence[str], results: Path, jobs:
     return Graded({test["id"]: test for test in graded["tests"]}, printed)
 
 
-def grade_mutant(path: Path, directory: Path, *, whole: bool = False, jobs: int = 2) -> Graded:
-    """Grade it with the tests that must catch it, or with the `whole` lab; until it is caught, or has had its tries."""
+def grade_mutant(
+    path: Path, directory: Path, *, whole: bool = False, jobs: int = 2, repeat: int = 1
+) -> Graded:
+    """Grade it with the tests that must catch it, or with the `whole` lab; until it is caught, or has had its tries.
+    `repeat`: run each test so often, and every run has to catch it."""
     mutant = read_mutant(path)
     solutions = reference(directory)
     apply(mutant, solutions)
     only = () if whole else mutant.caught_by
     for _ in range(mutant.tries):
-        graded = grade(mutant.lab, solutions, only, directory / "results.json", jobs)
+        graded = grade(mutant.lab, solutions, only, directory / "results.json", jobs, repeat)
         if not complaint(mutant, graded):
             break
     return graded
@@ -180,6 +186,8 @@ def complaint(mutant: Mutant, graded: Graded) -> str:
         test = graded.tests[name]
         if test["status"] != mutant.status:
             return f"{name} did not catch {mutant.title!r} but {test['status']}"
+        if mutant.tries == 1 and test["failures"] < test["attempts"]:
+            return f"{name} caught {mutant.title!r} only {test['failures']} times of {test['attempts']}"
         if mutant.says not in test["message"]:
             return f"{name} caught {mutant.title!r} without saying {mutant.says!r}"
     return ""
