@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from harness.cluster import Cluster
 from harness.failures import expect
+from harness.fixtures import MakeCluster
 from harness.grading import claim
-from harness.network.faults import Aim
+from harness.network.faults import Aim, Hold
+from harness.network.frame import Frame
 from harness.stubs.chunkserver import StubChunkserver
 from harness.stubs.master_cell import STEP, MasterCell
 from labkit import Limits
@@ -23,31 +26,22 @@ TOGETHER = 3.0  # virtual seconds within which nobody gives up copying a chunk
     hint="clone_chunk, at most limits.clones under way; a chunk with one replica before a chunk with two",
     read="labs/02_gfs_master/README.md#part-e-looking-after-chunks",
 )
-def test_lost_replicas_are_replaced(cluster: Cluster) -> None:
+def test_lost_replicas_are_replaced(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
     cell = MasterCell(cluster, servers=5)
     cell.ask("create", path="/f")
     handles = [cell.ask("allocate", path="/f", index=index)["handle"] for index in range(12)]
     holders = {
         handle: {server.name for server in cell.servers if handle in server.chunks} for handle in handles
     }
-    gone = cell.servers[:2]
-    left = cell.servers[2:]
     copies = {handle: len(holders[handle] - {"cs1", "cs2"}) for handle in handles}
     # However they were placed: of two servers that hold half of the replicas some chunk loses one at least.
     short = [handle for handle in handles if 0 < copies[handle] < 3]
     expect(bool(short), "12 chunks on five servers, and none on the first two", seen=str(holders))
+    gone = cell.servers[:2]
     # With three, clones of three chunks could be made at once, none of which shares a server with another.
-    spares = [StubChunkserver(cluster, name) for name in ("cs6", "cs7", "cs8")]
-    # Both are heard for the last time at one moment, and so die at one; only jumps pass time from here on.
-    cluster.set_rate(0.0)
-    cell.report([*cell.servers, *spares])
-    cell.servers = [*left, *spares]
-    hold = cluster.network.hold(Aim("clone_chunk", "request", times=None))
-    cell.eventually(lambda: bool(hold.frames), "that a lost replica is cloned (clone_chunk)", cell.servers)
-    cell.pass_time(STEP, cell.servers)
-    # Those begun together. Later ones may take the places of clones that the master has given up.
-    begin = hold.frames[0].time
-    first = {frame.header["args"]["handle"] for frame in hold.frames if frame.time - begin < TOGETHER}
+    hold, together = first_clones(cell, gone, ["cs6", "cs7", "cs8"])
+    first = {frame.header["args"]["handle"] for frame in together}
     expect(
         len(first) <= LIMITS.clones,
         "too many chunks are cloned at once",
@@ -55,18 +49,7 @@ def test_lost_replicas_are_replaced(cluster: Cluster) -> None:
         seen=f"{len(first)}: {sorted(first)}",
         why="clients need the network too",
     )
-    clones = {(frame.header["args"]["handle"], frame.receiver): frame for frame in hold.frames}
-    together = [frame for frame in clones.values() if frame.time - begin < TOGETHER]
-    busy = [name for frame in together for name in (frame.receiver, str(frame.header["args"]["source"]))]
-    expect(
-        len(busy) == len(set(busy)),
-        "several clones are made at one server at once",
-        expected="one at most to or from any server, while clients use it too",
-        seen=", ".join(
-            f"chunk {frame.header['args']['handle']} from {frame.header['args']['source']} to {frame.receiver}"
-            for frame in together
-        ),
-    )
+    one_at_a_server(together)
     fewest = min(copies[handle] for handle in short)
     expect(
         any(copies[handle] == fewest for handle in first),
@@ -86,6 +69,45 @@ def test_lost_replicas_are_replaced(cluster: Cluster) -> None:
             not any(request.method == "clone_chunk" for request in server.requests),
             "a server that counts as dead was asked to clone a chunk",
         )
+
+    # All the same on fewer servers, where any two clones would share the only one that can take them.
+    few = MasterCell(make_cluster(), servers=3)
+    few.ask("create", path="/f")
+    for index in range(4):
+        few.ask("allocate", path="/f", index=index)
+    one_at_a_server(first_clones(few, few.servers[:1], ["cs4"])[1])
+
+
+def first_clones(
+    cell: MasterCell, gone: Sequence[StubChunkserver], spares: Sequence[str]
+) -> tuple[Hold, list[Frame]]:
+    """Servers die and others come; what holds all clone_chunk, and one request for each clone begun together."""
+    fresh = [StubChunkserver(cell.cluster, name) for name in spares]
+    # All are heard for the last time at one moment, and so die at one; only jumps pass time from here on.
+    cell.cluster.set_rate(0.0)
+    cell.report([*cell.servers, *fresh])
+    cell.servers = [server for server in [*cell.servers, *fresh] if server not in gone]
+    hold = cell.cluster.network.hold(Aim("clone_chunk", "request", times=None))
+    cell.eventually(lambda: bool(hold.frames), "that a lost replica is cloned (clone_chunk)", cell.servers)
+    cell.pass_time(STEP, cell.servers)
+    # Later ones may take the places of clones that the master has given up.
+    begin = hold.frames[0].time
+    # Of each the first, for it is asked for again while no answer comes.
+    clones = {(frame.header["args"]["handle"], frame.receiver): frame for frame in reversed(hold.frames)}
+    return hold, [frame for frame in clones.values() if frame.time - begin < TOGETHER]
+
+
+def one_at_a_server(together: Sequence[Frame]) -> None:
+    busy = [name for frame in together for name in (frame.receiver, str(frame.header["args"]["source"]))]
+    expect(
+        len(busy) == len(set(busy)),
+        "several clones are made at one server at once",
+        expected="one at most to or from any server, while clients use it too",
+        seen=", ".join(
+            f"chunk {frame.header['args']['handle']} from {frame.header['args']['source']} to {frame.receiver}"
+            for frame in together
+        ),
+    )
 
 
 @claim(
