@@ -57,7 +57,7 @@ class Replicas:
         )
 
     def confirm(self, server: str, handle: int, version: int, now: float) -> None:
-        """The server answered us that it stores the chunk at `version`."""
+        """The server, which is alive, answered us that it stores the chunk at `version`."""
         raise NotImplementedError("lab 2 part B: remember when, for the second rule")
 
     def confirm_clone(self, server: str, handle: int, version: int, now: float) -> None:

@@ -58,9 +58,12 @@ class Creation:
                 handle = self._reserve(now)
             try:
                 stored = self._store(handle) if original is None else self._copy(original, handle)
-                told = tuple(sorted(stored))
                 with self._metadata.section() as now:
-                    for server in stored:
+                    # One may have died while the others were asked: the table holds only replicas of the living.
+                    told = tuple(sorted(stored & self._metadata.servers.names()))
+                    if not told:
+                        raise NoReplica(f"all that stored chunk {handle} have died")
+                    for server in told:
                         self._metadata.replicas.confirm(server, handle, FIRST_VERSION, now)
                     if original is None:
                         self._metadata.record(AddChunk(path, index, handle, told))

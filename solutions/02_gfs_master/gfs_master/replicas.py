@@ -68,7 +68,7 @@ class Replicas:
             self._shrink(server, gone)
 
     def confirm(self, server: str, handle: int, version: int, now: float) -> None:
-        """The server answered us that it stores the chunk at `version`."""
+        """The server, which is alive, answered us that it stores the chunk at `version`."""
         # lab 2 part B: remember when, for the second rule
         self._confirmed.setdefault(server, {})[handle] = now
         self._put(server, handle, version)
