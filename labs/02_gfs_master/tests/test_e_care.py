@@ -52,6 +52,27 @@ def test_dead_servers(cluster: Cluster) -> None:
     cell.eventually(
         lambda: cell.replicas("/f") == ["cs1", "cs2", "cs3"], f"that the master takes {silent.name} back"
     )
+    _dies_while_a_chunk_is_made(cell)
+
+
+def _dies_while_a_chunk_is_made(cell: MasterCell) -> None:
+    """cs1 has been silent for almost too long when it confirms that it has made a chunk, and cs3 never answers."""
+    living = cell.servers[1:]
+    cell.ask("create", path="/h")
+    cell.report(cell.servers)
+    for _ in range(int(LIMITS.dead_after) - 3):
+        cell.pass_time(1.0, living)
+    cell.cluster.network.drop(Aim("create_chunk", "request", receiver="cs3", times=None))
+    handle = cell.answered("allocate", living, path="/h", index=0).result()["handle"]
+    cell.eventually(lambda: "cs1" not in cell.replicas("/f"), "that cs1 is given up", living)
+    lease = cell.patiently("lease", living, handle=handle)
+    expect(
+        lease["primary"] != "cs1",
+        "a server that was given up while a chunk was made is primary of it",
+        expected="one that is alive: cs1 is silent",
+        seen=str(lease),
+        why="what answers once is not alive for that: no heartbeat of it will renew the lease",
+    )
 
 
 @claim(
