@@ -65,6 +65,14 @@ def _dies_while_a_chunk_is_made(cell: MasterCell) -> None:
     cell.cluster.network.drop(Aim("create_chunk", "request", receiver="cs3", times=None))
     handle = cell.answered("allocate", living, path="/h", index=0).result()["handle"]
     cell.eventually(lambda: "cs1" not in cell.replicas("/f"), "that cs1 is given up", living)
+    told = cell.replicas("/h")
+    expect(
+        "cs1" not in told,
+        "a server that was given up while a chunk was made is handed out as a replica of it",
+        expected="only servers that are alive: cs1 confirmed, then it was silent for too long",
+        seen=str(told),
+        why="to give a server up takes it off the chunks in the table; off one that enters later nobody takes it again",
+    )
     lease = cell.patiently("lease", living, handle=handle)
     expect(
         lease["primary"] != "cs1",
