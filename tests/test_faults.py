@@ -10,7 +10,7 @@ import pytest
 
 from harness import disk_faults
 from harness.cluster import CallRefused, Cluster
-from harness.network.faults import Slow
+from harness.network.faults import Aim, Slow, When
 from harness.network.faults.base import Fate
 from harness.network.frame import Frame
 from harness.network.raw import RawPeer
@@ -104,3 +104,26 @@ def test_files_of_a_running_node_are_spoilt(cluster: Cluster) -> None:
     value: Any = refusal.value
     assert value.type == "FileNotFoundError"
     cluster.call("node", "append", name="f", data=b"held open all the while", sync=False)
+
+
+def test_a_fault_may_strike_while_somebody_waits_to_change_the_faults(cluster: Cluster) -> None:
+    """It changes them itself, in the very thread that the other one waits for."""
+    network = cluster.network
+    healer = threading.Thread(target=network.heal, daemon=True)
+    struck = threading.Event()
+
+    def strike() -> None:
+        healer.start()
+        time.sleep(0.2)  # until it waits
+        network.partition(["node"], ["nobody"])
+        struck.set()
+
+    network.add(When(Aim("add", "request"), strike, deliver=True))
+    with RawPeer(network).connect("node") as node:
+        node.request("add", {"key": "k"}, xid=(7, 1))
+        assert struck.wait(10.0), "they wait for each other"
+        healer.join(10.0)
+        assert node.receive()
+    assert not healer.is_alive()
+    assert network.proxy.faults == (), "healed last"
+    assert network.injected == 1

@@ -20,7 +20,6 @@ class Network:
         # Of a wait: whether nothing can bring any more what it has waited for in vain. The cluster knows.
         self.hopeless: Callable[[Callable[[float], bool]], bool] = lambda wait: False
         self.injected = 0  # faults so far; what a When does is counted by whoever does it
-        self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._read: list[Frame] = []  # the journal so far, decoded
         self._methods: dict[tuple[int, Hashable], str] = {}  # of the requests in it
@@ -64,8 +63,8 @@ class Network:
 
     def add(self, *faults: Fault) -> None:
         """From the next frame on; earlier faults are asked first."""
-        self.injected += sum(not isinstance(fault, When | Watch) for fault in faults)
-        self._change(lambda now: (*now, *faults))
+        count = sum(not isinstance(fault, When | Watch) for fault in faults)
+        self._change(lambda now: (*now, *faults), count)
 
     def remove(self, *faults: Fault) -> None:
         self._change(lambda now: tuple(one for one in now if one not in faults))
@@ -109,16 +108,19 @@ class Network:
 
     def partition(self, one: Iterable[str], other: Iterable[str], *, both_ways: bool = True) -> Partition:
         fault = Partition(one, other, both_ways=both_ways)
-        with self._lock:  # in front: a partition lets no other fault see the frame
-            self.injected += 1
-            faults = (fault, *self.proxy.faults)
-            self.proxy.submit(lambda: self.proxy.set_faults(faults))
+        # In front: a partition lets no other fault see the frame.
+        self._change(lambda now: (fault, *now), 1)
         return fault
 
-    def _change(self, edit: Callable[[tuple[Fault, ...]], tuple[Fault, ...]]) -> None:
-        with self._lock:
-            faults = edit(self.proxy.faults)
-            self.proxy.submit(lambda: self.proxy.set_faults(faults))
+    def _change(self, edit: Callable[[tuple[Fault, ...]], tuple[Fault, ...]], injected: int = 0) -> None:
+        """All of it in the proxy's thread, so that no two changes cross. Without a lock: a When strikes in that thread, and
+        may change faults itself while somebody else waits for it to change them."""
+
+        def change() -> None:
+            self.injected += injected
+            self.proxy.set_faults(edit(self.proxy.faults))
+
+        self.proxy.submit(change)
 
 
 def lossy(rng: random.Random, probability: float) -> Fault:
