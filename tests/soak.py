@@ -45,8 +45,8 @@ HEAD = """# How often the reference passed
 
 Written by `python -m tests.soak --record`, which adds its runs to what is here. Under load: both cores busy all the time,
 slow phases of up to eighty busy loops, and processes that stand still, one or all. Busy: ended for want of the processor,
-an error that says nothing about anybody's code. Delete this page to count anew when a graded test, the harness or the
-reference changes in what it does.
+an error that says nothing about anybody's code. Delete a test's row, or the whole page, to count anew when the graded
+test, the harness or the reference changes in what it does.
 
 | graded test | runs | of them under load | false failures | busy |
 |---|---|---|---|---|
