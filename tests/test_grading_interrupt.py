@@ -1,4 +1,4 @@
-"""Ctrl-C: the grader stops within a second, with nodes of two tests running, and leaves nothing."""
+"""Ctrl-C: the grader stops within a second, with nodes of two tests running, and leaves nothing. A selftest ends too."""
 
 from __future__ import annotations
 
@@ -61,3 +61,55 @@ def test_ctrl_c_stops_two_tests_within_a_second_and_leaves_nothing(tmp_path: Pat
     assert child.returncode == 2, printed
     assert "interrupted by SIGINT" in printed and "Traceback" not in printed, printed
     assert not left(scratch)
+
+
+SLOW = """
+import time
+from pathlib import Path
+
+def test_slow():
+    here = Path(__file__).parent
+    (here / "begun").touch()
+    try:
+        time.sleep(50)
+    finally:
+        (here / "tidied").touch()
+"""
+
+
+def ignoring_ctrl_c() -> None:
+    """As a script's shell starts what it runs in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("started", [ordinary_signals, ignoring_ctrl_c])
+def test_a_selftest_that_is_killed_tidies_up_and_ends(tmp_path: Path, started: Callable[[], None]) -> None:
+    (tmp_path / "test_slow.py").write_text(SLOW)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [
+        sys.executable,
+        "-I",
+        str(KIT / "grader.py"),
+        "selftest",
+        "--",
+        str(tmp_path),
+        f"--rootdir={tmp_path}",
+    ]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        preexec_fn=started,
+    ) as child:
+        try:
+            until((tmp_path / "begun").exists, STARTED, "the test")
+            child.terminate()
+            until(lambda: child.poll() is not None, 20.0, "the selftest goes on")
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+    assert child.returncode == 2
+    assert (tmp_path / "tidied").exists()

@@ -15,16 +15,19 @@ def selftest(kit: Path, arguments: Sequence[str]) -> int:
     """0 when all passed, 1 when tests failed, 2 for everything else (nothing collected, interrupted)."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", *arguments]
-    with subprocess.Popen(command, cwd=kit, env=environment) as child:
-        # Ctrl-C reaches the child by itself, as it is in the same process group; SIGTERM does not.
-        def pass_on(number: int, _frame: FrameType | None) -> None:
-            if number != signal.SIGINT:
-                child.send_signal(signal.SIGINT)
+    child: subprocess.Popen[bytes] | None = None
 
-        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+    # Ctrl-C reaches the child by itself, as it is in the same process group; SIGTERM does not.
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGINT and child is not None:
+            child.send_signal(signal.SIGINT)
+
+    # Before the child begins: what is handled here is not ignored there, as SIGINT is in the background of a script.
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with subprocess.Popen(command, cwd=kit, env=environment) as child:
             code = child.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return code if code in (0, 1) else 2
