@@ -69,8 +69,8 @@ from pathlib import Path
 
 def test_slow():
     here = Path(__file__).parent
-    (here / "begun").touch()
     try:
+        (here / "begun").touch()
         time.sleep(50)
     finally:
         (here / "tidied").touch()
